@@ -1,0 +1,74 @@
+package config
+
+import (
+	"time"
+
+	"muster/internal/checks"
+	"muster/internal/manifest"
+)
+
+// Bundle is a publisher's bundle.yaml, validated. Paths are relative to Dir.
+type Bundle struct {
+	// Dir is the directory of bundle.yaml.
+	Dir      string
+	Name     string
+	Version  string
+	Summary  string
+	Roles    []Role
+	Packages []Package
+	Files    []File
+	Units    []Unit
+	Checks   []Check
+	// Schema is the JSON Schema 2020-12 of the operator's parameters, as decoded JSON values.
+	Schema map[string]any
+}
+
+// Role is a part that a host can play.
+type Role struct {
+	Name    manifest.Role
+	Summary string
+	// Counts are the allowed numbers of members of a counted role, ascending; none for an open role.
+	Counts []int
+	// After names roles whose members must be done before hosts of this role install.
+	After []manifest.Role
+}
+
+// Counted says whether the role has a fixed number of members.
+func (r Role) Counted() bool { return len(r.Counts) > 0 }
+
+// Package is a directory tree for each architecture.
+type Package struct {
+	Name    string
+	Roles   []manifest.Role
+	Sources map[manifest.Arch]string
+}
+
+// File is a template whose output lands at Path below the generation directory.
+type File struct {
+	Path     string
+	Roles    []manifest.Role
+	Template string
+	Mode     uint32
+}
+
+// Unit is a template of a systemd service that becomes <cluster>-<name>.service.
+type Unit struct {
+	Name     string
+	Roles    []manifest.Role
+	Template string
+}
+
+// Check is a check with the roles that it is for. Probe arguments are templates; Script is the path of one.
+type Check struct {
+	Name     string
+	Stage    checks.Stage
+	Roles    []manifest.Role
+	Summary  string
+	Probe    string
+	With     map[string]string
+	Script   string
+	Severity string
+	Remedy   string
+	Timeout  time.Duration
+	RetryFor time.Duration
+}

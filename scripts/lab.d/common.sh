@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# What every part of the lab uses: messages, markers, the lock, waiting.
+
+STATE=${MUSTER_LAB_STATE:-/run/muster-lab}
+CACHE=${MUSTER_LAB_CACHE:-/var/cache/muster-lab}
+DISKS=${MUSTER_LAB_DISKS:-/var/lib/muster-lab}
+LOCK=$STATE.lock
+MARKER=.muster-lab
+
+say() { printf 'lab: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+misuse() { say "$* (see: lab --help)"; exit 2; }
+
+require_root() {
+    (( EUID == 0 )) || die "namespaces, mounts and cgroups need root: run it with sudo"
+}
+
+# A directory belongs to the lab when it holds the lab's marker; one of the
+# same name without it is somebody else's.
+is_ours() { [[ -e $1/$MARKER ]]; }
+
+claim_dir() {
+    local dir=$1 variable=$2
+    is_ours "$dir" && return
+    if [[ -e $dir ]] && [[ ! -d $dir || -n $(ls -A "$dir") ]]; then
+        die "$dir exists, and the lab did not make it: move it away, or choose another place with $variable"
+    fi
+    mkdir -p "$dir"
+    echo "made by scripts/lab; 'lab down' and 'lab clean' remove it" >"$dir/$MARKER"
+}
+
+# One state-changing command at a time. `down` removes the lock file, so who
+# gets the lock looks whether the file still has its name.
+lock() {
+    while :; do
+        exec {LOCK_FD}>"$LOCK"
+        flock -w 600 "$LOCK_FD" || die "another lab command has held $LOCK for 10 minutes: end it, then try again"
+        [[ $LOCK -ef /proc/self/fd/$LOCK_FD ]] && return
+        exec {LOCK_FD}>&-
+    done
+}
+
+unlock() {
+    flock -u "$LOCK_FD"
+    exec {LOCK_FD}>&-
+}
+
+# now: milliseconds; SECONDS is too coarse for hosts that come in one.
+now() { echo $(( ${EPOCHREALTIME/[.,]/} / 1000 )); }
+
+# wait_until SECONDS CMD...: whether CMD came true in time.
+wait_until() {
+    local deadline=$(( $(now) + $1 * 1000 ))
+    shift
+    until "$@"; do
+        (( $(now) < deadline )) || return 1
+        sleep 0.05
+    done
+}
+
+# in_parallel CMD ITEM...: `CMD ITEM` for all items at once; fails if one fails.
+in_parallel() {
+    local command=$1 item job failed=0
+    local -a jobs=()
+    shift
+    for item in "$@"; do
+        "$command" "$item" &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    return $failed
+}
