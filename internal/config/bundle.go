@@ -19,8 +19,12 @@ type Bundle struct {
 	Files    []File
 	Units    []Unit
 	Checks   []Check
-	// Schema is the JSON Schema 2020-12 of the operator's parameters, as decoded JSON values.
+	// Schema is the JSON Schema 2020-12 of the operator's parameters, as decoded JSON values. Objects are closed:
+	// where it says neither additionalProperties nor unevaluatedProperties, unknown parameters are refused.
 	Schema map[string]any
+
+	// schema is Schema compiled. A Bundle that was not made by this package has none until it is needed.
+	schema *schema
 }
 
 // Role is a part that a host can play.
@@ -36,9 +40,11 @@ type Role struct {
 // Counted says whether the role has a fixed number of members.
 func (r Role) Counted() bool { return len(r.Counts) > 0 }
 
-// Package is a directory tree for each architecture.
+// Package is a directory tree for each architecture. Of the directories at least one existed when the bundle was loaded.
 type Package struct {
-	Name    string
+	Name string
+	// Roles are the roles that the package is for; one that names none in bundle.yaml has all of them. The same
+	// holds for files, units and checks.
 	Roles   []manifest.Role
 	Sources map[manifest.Arch]string
 }
@@ -60,13 +66,14 @@ type Unit struct {
 
 // Check is a check with the roles that it is for. Probe arguments are templates; Script is the path of one.
 type Check struct {
-	Name     string
-	Stage    checks.Stage
-	Roles    []manifest.Role
-	Summary  string
-	Probe    string
-	With     map[string]string
-	Script   string
+	Name    string
+	Stage   checks.Stage
+	Roles   []manifest.Role
+	Summary string
+	Probe   string
+	With    map[string]string
+	Script  string
+	// Severity is critical or warning.
 	Severity string
 	Remedy   string
 	Timeout  time.Duration

@@ -14,9 +14,11 @@ type Cluster struct {
 	Name        string
 	Bundle      *Bundle
 	Coordinator Coordinator
-	Roles       map[manifest.Role]ClusterRole
-	Hosts       []Host
-	// Parameters are the operator's values with the schema's defaults filled in, as decoded JSON values.
+	// Roles has an entry for every role of the bundle.
+	Roles map[manifest.Role]ClusterRole
+	Hosts []Host
+	// Parameters are the operator's values with the schema's defaults filled in, as decoded JSON values: whole
+	// numbers are int64, others float64.
 	Parameters map[string]any
 	SSH        SSH
 	Endpoint   string
@@ -52,7 +54,8 @@ type Host struct {
 	Labels  map[string]string
 }
 
-// SSH is how push logs in. Keys and known hosts belong to the operator's own machine and are given as flags.
+// SSH is how push logs in, as root on port 22 if nothing is said. Keys and known hosts belong to the operator's own
+// machine and are given as flags.
 type SSH struct {
 	User string
 	Port int

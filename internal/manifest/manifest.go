@@ -26,12 +26,12 @@ type Manifest struct {
 	Bundle   Bundle   `json:"bundle"`
 	Role     Role     `json:"role"`
 	// Counted is the number of members of a counted role, 0 for an open one.
-	Counted  int                 `json:"counted,omitempty"`
-	Packages []Package           `json:"packages"`
-	Config   Blob                `json:"config"`
-	Units    []Unit              `json:"units"`
-	Late     LateTable           `json:"late"`
-	Checks   []Check `json:"checks"`
+	Counted  int       `json:"counted,omitempty"`
+	Packages []Package `json:"packages"`
+	Config   Blob      `json:"config"`
+	Units    []Unit    `json:"units"`
+	Late     LateTable `json:"late"`
+	Checks   []Check   `json:"checks"`
 	// Roster is the fixed membership of the counted roles when every member is listed in the cluster config. It
 	// serves the installation without a coordinator.
 	Roster map[Role][]Member `json:"roster,omitempty"`

@@ -58,15 +58,23 @@ wait_until() {
     done
 }
 
-# in_parallel CMD ITEM...: `CMD ITEM` for all items at once; fails if one fails.
+# try CMD...: runs it, and leaves its exit code in STATUS. In a condition (`if
+# CMD`, `CMD ||`) bash would ignore `set -e` within CMD; in a job it does not.
+try() {
+    STATUS=0
+    "$@" &
+    wait $! || STATUS=$?
+}
+
+# in_parallel CMD ITEM...: `CMD ITEM` for all items at once; STATUS is 1 if one fails.
 in_parallel() {
-    local command=$1 item job failed=0
+    local command=$1 item job
     local -a jobs=()
     shift
     for item in "$@"; do
         "$command" "$item" &
         jobs+=($!)
     done
-    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
-    return $failed
+    STATUS=0
+    for job in "${jobs[@]}"; do wait "$job" || STATUS=1; done
 }

@@ -57,7 +57,7 @@ debian_sources() {
 # The image is cached under a hash of all that makes it.
 recipe() {
     declare -f build_image customise_image write_file
-    echo "${PACKAGES[@]} ${MASKED_UNITS[@]}"
+    echo "${PACKAGES[*]} ${MASKED_UNITS[*]}"
     release
 }
 
@@ -83,17 +83,26 @@ ensure_image() {
     [[ -n $sources ]] || die "apt knows no Debian archive (Origin Debian, component main): add one to /etc/apt/sources.list, then try again"
     say "building the base image $IMAGE (about half a minute)"
     building=$(mktemp -d "$CACHE/building.XXXXXX")
-    if ! build_image "$building" "$sources" >"$CACHE/build.log" 2>&1; then
+    try build_image "$building" "$sources" >"$CACHE/build.log" 2>&1
+    if (( STATUS )); then
         tail -n 20 "$CACHE/build.log" >&2
         die "the image could not be built; all of the log: $CACHE/build.log"
     fi
     mv "$building/root" "$IMAGE"
     rm -rf "$building"
+    remove_old_images
     say "built the base image in $(( SECONDS - started )) s"
 }
 
-build_image() (
-    set -e   # bash drops it in a condition, where this is called
+# Images of older recipes, except where a host stands on one.
+remove_old_images() {
+    local image
+    for image in "$CACHE"/image-*; do
+        [[ $image == "$IMAGE" ]] || grep -qsxF "$image" "$STATE"/host*/image || rm -rf --one-file-system "$image"
+    done
+}
+
+build_image() {
     local building=$1 sources=$2 root=$1/root
     # How this machine reaches its mirror (proxy, clock checks) holds for the build too.
     apt-config dump | grep '^Acquire::' >"$building/apt.conf"
@@ -103,7 +112,7 @@ build_image() (
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
         "$(release)" "$root" "$sources"
     customise_image "$root"
-)
+}
 
 # write_file FILE: stdin becomes FILE, with the directories it needs.
 write_file() {
@@ -111,9 +120,8 @@ write_file() {
     cat >"$1"
 }
 
-customise_image() (
-    set -e
-    root=$1
+customise_image() {
+    local root=$1 unit
 
     # Identities are made per host.
     rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/etc/machine-id "$root"/var/lib/dbus/machine-id
@@ -125,7 +133,7 @@ customise_image() (
     : >"$root/etc/apt/sources.list"
     : >"$root/etc/resolv.conf"
 
-    chroot "$root" useradd --create-home --shell /bin/bash --groups sudo admin
+    chroot "$root" useradd --create-home --shell /bin/bash admin
     echo 'admin ALL=(ALL) NOPASSWD: ALL' | write_file "$root/etc/sudoers.d/admin"
     chmod 440 "$root/etc/sudoers.d/admin"
     install -d -m 700 -o 1000 -g 1000 "$root/home/admin/.ssh"
@@ -143,11 +151,13 @@ customise_image() (
     ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
     for unit in "${MASKED_UNITS[@]}"; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
 
-    # Tests compare a host's tree before and after: logs stay in memory, and
-    # logins are not counted in /var/log.
+    # Tests compare a host's tree before and after: logs stay in memory (and
+    # warnings go to console.log), and logins are not counted in /var/log.
     write_file "$root/etc/systemd/journald.conf.d/lab.conf" <<-'END'
 	[Journal]
 	Storage=volatile
+	ForwardToConsole=yes
+	MaxLevelConsole=warning
 	END
     sed '/wtmp\|btmp\|lastlog/d' "$root/usr/lib/tmpfiles.d/var.conf" | write_file "$root/etc/tmpfiles.d/var.conf"
     rm -rf "$root"/var/log/wtmp "$root"/var/log/btmp "$root"/var/log/lastlog "$root"/var/log/journal
@@ -163,4 +173,4 @@ customise_image() (
 	growpart: {mode: "off"}
 	resize_rootfs: false
 	END
-)
+}

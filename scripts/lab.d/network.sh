@@ -46,10 +46,10 @@ remove_bridge() {
     fi
 }
 
-# A namespace is the lab's when the lab has a record of the host, or when its
-# eth0 has the lab's address (the record may be lost).
+# A namespace is the lab's when the lab has a record or a disk of the host, or
+# when its eth0 has the lab's address (the others may be lost).
 namespace_is_ours() {
-    [[ -d $STATE/host$1 ]] || [[ $(ip -n "$(namespace "$1")" link show eth0 2>/dev/null) == *"$(mac 74 "$1")"* ]]
+    [[ -d $STATE/host$1 || -e $DISKS/$MARKER && -d $DISKS/host$1 ]] || [[ $(ip -n "$(namespace "$1")" link show eth0 2>/dev/null) == *"$(mac 74 "$1")"* ]]
 }
 
 refuse_foreign_network() {
@@ -63,14 +63,14 @@ refuse_foreign_network() {
     fi
 }
 
-# Faults of a link and a rebuilding at reboot must not cross.
+# Faults of a link and its rebuilding at a reboot must not cross.
 with_link_locked() {
     local host=$1
     shift
     (
-        flock 9
+        [[ ! -d $STATE/host$host ]] || { exec 9>>"$STATE/host$host/link.lock" && flock 9; }
         "$@"
-    ) 9>>"$STATE/host$host/link.lock"
+    )
 }
 
 # A new namespace at every boot, as nothing of a host's network outlives a reboot.
@@ -92,16 +92,17 @@ _build_host_network() {
 
 # The link goes first: it goes at once, the namespace only with its last process.
 remove_host_network() {
-    local ns link
+    local ns link doomed=
     ns=$(namespace "$1") link=$(outer_link "$1")
+    if [[ -e /run/netns/$ns ]] && namespace_is_ours "$1"; then doomed=$ns; fi
     if link_exists "$link" && link_is_ours "$link"; then ip link del "$link"; fi
-    if [[ -e /run/netns/$ns ]] && namespace_is_ours "$1"; then ip netns del "$ns"; fi
+    [[ -z $doomed ]] || ip netns del "$doomed"
 }
 
 set_link() {   # set_link I up|down
     local link
     link=$(outer_link "$1")
-    if link_exists "$link"; then ip link set "$link" "$2"; fi
+    if link_exists "$link" && link_is_ours "$link"; then ip link set "$link" "$2"; fi
 }
 
 partition_host() { with_link_locked "$1" _partition_host "$1"; }

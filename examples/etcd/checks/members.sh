@@ -8,10 +8,13 @@ set --{{ range .Roster.master }} {{ .Address | shell }}{{ end }}
 
 ctl() { etcdctl --dial-timeout=3s --command-timeout=5s "$@" 2>&1; }
 
+# What etcdctl said, without its log lines.
+show() { printf '%s\n' "$1" | sed '/^{"level"/d'; }
+
 # One member a line: ID, status, name, peer URLs, client URLs, learner.
 if ! list=$(ctl --endpoints="$endpoint" member list --write-out=simple); then
 	echo "etcd at $endpoint does not tell its members"
-	echo "$list"
+	show "$list"
 	exit 2
 fi
 
@@ -45,7 +48,7 @@ for address; do
 	*" $url "*) ;;
 	*)
 		case $unstarted in
-		*" $url "*) echo "the member at $address has not started yet" ;;
+		*" $url "*) echo "the member at $address has been added but has not started yet" ;;
 		*) echo "no member of etcd has the address $address" ;;
 		esac
 		echo "$list"
@@ -56,8 +59,8 @@ for address; do
 done
 
 if ! out=$(ctl --endpoints="$endpoints" endpoint health); then
-	echo "not every member answers"
-	echo "$out"
+	echo "not every member answers:$(printf '%s\n' "$out" | sed -n 's/^\(http[^ ]*\) is unhealthy.*/ \1/p' | tr -d '\n')"
+	show "$out"
 	exit 2
 fi
 echo "$members members, all of them healthy"

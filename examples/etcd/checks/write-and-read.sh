@@ -11,14 +11,18 @@ value=$(date +%s)-$$
 
 ctl() { etcdctl --endpoints="$endpoint" --dial-timeout=3s --command-timeout=4s "$@" 2>&1; }
 
+# What etcdctl said, without its log lines.
+show() { printf '%s\n' "$1" | sed '/^{"level"/d'; }
+
 fail() {
-	echo "$1"
-	echo "$2"
+	reason=$(show "$2" | sed -n 's/^Error: //p')
+	echo "$1${reason:+: $reason}"
+	show "$2"
 	exit 2
 }
 
 # The lease removes the key even if this script is killed before it can.
-out=$(ctl lease grant 60) || fail "etcd cannot be reached through the proxy at $endpoint" "$out"
+out=$(ctl lease grant 60) || fail "no lease can be had through the proxy at $endpoint" "$out"
 lease=${out#lease }
 lease=${lease%% *}
 trap 'ctl lease revoke "$lease" >/dev/null' EXIT

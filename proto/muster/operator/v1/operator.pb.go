@@ -335,15 +335,17 @@ type Host struct {
 	ChecksCritical int32    `protobuf:"varint,14,opt,name=checks_critical,json=checksCritical,proto3" json:"checks_critical,omitempty"`
 	ChecksUnknown  int32    `protobuf:"varint,15,opt,name=checks_unknown,json=checksUnknown,proto3" json:"checks_unknown,omitempty"`
 	// Why it failed, and what to do.
-	FailedStep    string                 `protobuf:"bytes,16,opt,name=failed_step,json=failedStep,proto3" json:"failed_step,omitempty"`
-	Failure       string                 `protobuf:"bytes,17,opt,name=failure,proto3" json:"failure,omitempty"`
-	Remedy        string                 `protobuf:"bytes,18,opt,name=remedy,proto3" json:"remedy,omitempty"`
-	Enrolled      *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=enrolled,proto3" json:"enrolled,omitempty"`
-	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
-	PhaseSince    *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=phase_since,json=phaseSince,proto3" json:"phase_since,omitempty"`
-	Done          *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=done,proto3" json:"done,omitempty"`
-	Facts         *v1.Facts              `protobuf:"bytes,23,opt,name=facts,proto3" json:"facts,omitempty"`
-	JoinedBy      string                 `protobuf:"bytes,24,opt,name=joined_by,json=joinedBy,proto3" json:"joined_by,omitempty"`
+	FailedStep string                 `protobuf:"bytes,16,opt,name=failed_step,json=failedStep,proto3" json:"failed_step,omitempty"`
+	Failure    string                 `protobuf:"bytes,17,opt,name=failure,proto3" json:"failure,omitempty"`
+	Remedy     string                 `protobuf:"bytes,18,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	Enrolled   *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=enrolled,proto3" json:"enrolled,omitempty"`
+	LastSeen   *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
+	PhaseSince *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=phase_since,json=phaseSince,proto3" json:"phase_since,omitempty"`
+	Done       *timestamppb.Timestamp `protobuf:"bytes,22,opt,name=done,proto3" json:"done,omitempty"`
+	Facts      *v1.Facts              `protobuf:"bytes,23,opt,name=facts,proto3" json:"facts,omitempty"`
+	JoinedBy   string                 `protobuf:"bytes,24,opt,name=joined_by,json=joinedBy,proto3" json:"joined_by,omitempty"`
+	// Set on a row that stands for a push whose host has not joined: "pushed" or the class of the failure.
+	Push          string `protobuf:"bytes,25,opt,name=push,proto3" json:"push,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -542,6 +544,13 @@ func (x *Host) GetFacts() *v1.Facts {
 func (x *Host) GetJoinedBy() string {
 	if x != nil {
 		return x.JoinedBy
+	}
+	return ""
+}
+
+func (x *Host) GetPush() string {
+	if x != nil {
+		return x.Push
 	}
 	return ""
 }
@@ -1513,13 +1522,15 @@ func (x *CreateSeedResponse) GetTokenId() string {
 }
 
 type RecordPushRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Target        string                 `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	Role          string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
-	Ok            bool                   `protobuf:"varint,3,opt,name=ok,proto3" json:"ok,omitempty"`
-	ErrorClass    string                 `protobuf:"bytes,4,opt,name=error_class,json=errorClass,proto3" json:"error_class,omitempty"`
-	Message       string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
-	Remedy        string                 `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Target     string                 `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	Role       string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	Ok         bool                   `protobuf:"varint,3,opt,name=ok,proto3" json:"ok,omitempty"`
+	ErrorClass string                 `protobuf:"bytes,4,opt,name=error_class,json=errorClass,proto3" json:"error_class,omitempty"`
+	Message    string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	Remedy     string                 `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	// The token that the pushed seed carried, as CreateSeed answered it.
+	TokenId       string `protobuf:"bytes,7,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1592,6 +1603,13 @@ func (x *RecordPushRequest) GetMessage() string {
 func (x *RecordPushRequest) GetRemedy() string {
 	if x != nil {
 		return x.Remedy
+	}
+	return ""
+}
+
+func (x *RecordPushRequest) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
 	}
 	return ""
 }
@@ -1926,7 +1944,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\ahost_id\x18\x02 \x01(\tR\x06hostId\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x12\n" +
-	"\x04zone\x18\x05 \x01(\tR\x04zone\"\xb2\x06\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\"\xc6\x06\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -1956,7 +1974,8 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"phaseSince\x12.\n" +
 	"\x04done\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\x04done\x12+\n" +
 	"\x05facts\x18\x17 \x01(\v2\x15.muster.sync.v1.FactsR\x05facts\x12\x1b\n" +
-	"\tjoined_by\x18\x18 \x01(\tR\bjoinedBy\"N\n" +
+	"\tjoined_by\x18\x18 \x01(\tR\bjoinedBy\x12\x12\n" +
+	"\x04push\x18\x19 \x01(\tR\x04push\"N\n" +
 	"\x10ListHostsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2014,7 +2033,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\v2&.muster.operator.v1.CreateTokenRequestR\x05token\"C\n" +
 	"\x12CreateSeedResponse\x12\x12\n" +
 	"\x04seed\x18\x01 \x01(\fR\x04seed\x12\x19\n" +
-	"\btoken_id\x18\x02 \x01(\tR\atokenId\"\xa2\x01\n" +
+	"\btoken_id\x18\x02 \x01(\tR\atokenId\"\xbd\x01\n" +
 	"\x11RecordPushRequest\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x0e\n" +
@@ -2022,7 +2041,8 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\verror_class\x18\x04 \x01(\tR\n" +
 	"errorClass\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x16\n" +
-	"\x06remedy\x18\x06 \x01(\tR\x06remedy\"\x14\n" +
+	"\x06remedy\x18\x06 \x01(\tR\x06remedy\x12\x19\n" +
+	"\btoken_id\x18\a \x01(\tR\atokenId\"\x14\n" +
 	"\x12RecordPushResponse\";\n" +
 	"\x11AssignHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +

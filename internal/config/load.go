@@ -1,0 +1,113 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// bundleFile is what the file of a bundle is called in the bundle's directory.
+const bundleFile = "bundle.yaml"
+
+// LoadCluster reads a cluster.yaml and the bundle that it names, and checks both. The problems of cluster.yaml come
+// first. The cluster is nil when any problem is more than a warning.
+func LoadCluster(path string) (*Cluster, Problems) {
+	data, problem := readFile(path)
+	if problem != nil {
+		return nil, Problems{*problem}
+	}
+	report, top := parse(path, data)
+	if top == nil {
+		return nil, report.sorted()
+	}
+	c := cursor{report: report, node: top, at: top}
+	bundle, problems := loadNamedBundle(c, filepath.Dir(path))
+	cluster := readCluster(c, bundle)
+	problems = append(report.sorted(), problems...)
+	if problems.Err() != nil {
+		return nil, problems
+	}
+	return cluster, problems
+}
+
+// loadNamedBundle loads the bundle that the key bundle names. What is wrong with the key itself is left to readCluster.
+func loadNamedBundle(c cursor, dir string) (*Bundle, Problems) {
+	named := valueOf(c, "bundle")
+	if named == nil || !isText(named.node) {
+		return nil, nil
+	}
+	quiet := cursor{report: &report{}, node: named.node, at: named.at}
+	s, ok := quiet.bundlePath()
+	if !ok {
+		return nil, nil
+	}
+	path := filepath.Join(dir, s)
+	info, err := os.Stat(path)
+	if err != nil {
+		named.fail(fmt.Sprintf("there is no bundle at %s: %v", quote(path), cause(err)), "name the bundle's directory, relative to this file")
+		return nil, nil
+	}
+	if info.IsDir() {
+		path = filepath.Join(path, bundleFile)
+		if _, err := os.Stat(path); err != nil {
+			named.fail(fmt.Sprintf("the directory %s is not a bundle: it has no %s", quote(filepath.Dir(path)), bundleFile), "name the directory that "+bundleFile+" lies in, relative to this file")
+			return nil, nil
+		}
+	}
+	return LoadBundle(path)
+}
+
+// LoadBundle reads a bundle.yaml, or the one in the directory path, and looks whether the files that it names exist.
+// The bundle is nil when any problem is more than a warning.
+func LoadBundle(path string) (*Bundle, Problems) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, bundleFile)
+	}
+	data, problem := readFile(path)
+	if problem != nil {
+		return nil, Problems{*problem}
+	}
+	// The root keeps every path inside the bundle, also where a link leads out of it.
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, Problems{*unreadable(filepath.Dir(path), err)}
+	}
+	defer root.Close()
+	bundle, problems := parseBundle(path, data, root.Stat)
+	if bundle != nil {
+		bundle.Dir = filepath.Dir(path)
+	}
+	return bundle, problems
+}
+
+// ParseBundle reads the text of a bundle.yaml; file is how messages name it. It touches no file: whether the templates,
+// scripts and packages exist is left out, and Dir is empty.
+func ParseBundle(file string, data []byte) (*Bundle, Problems) {
+	return parseBundle(file, data, nil)
+}
+
+// ParseCluster reads the text of a cluster.yaml; file is how messages name it. The bundle that the text names is not
+// read: bundle stands for it. When bundle is nil, what only a bundle can tell is not checked and no defaults of
+// parameters are filled in.
+func ParseCluster(file string, data []byte, bundle *Bundle) (*Cluster, Problems) {
+	report, top := parse(file, data)
+	if top == nil {
+		return nil, report.sorted()
+	}
+	cluster := readCluster(cursor{report: report, node: top, at: top}, bundle)
+	if report.failed() {
+		return nil, report.sorted()
+	}
+	return cluster, report.sorted()
+}
+
+func readCluster(c cursor, bundle *Bundle) *Cluster {
+	p := &clusterParser{cluster: &Cluster{File: c.file, Bundle: bundle}, bundle: bundle}
+	if bundle != nil {
+		for _, r := range bundle.Roles {
+			p.roles = append(p.roles, string(r.Name))
+		}
+	}
+	p.read(c)
+	return p.cluster
+}

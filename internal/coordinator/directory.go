@@ -1,0 +1,276 @@
+package coordinator
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"muster/internal/hosts"
+	"muster/internal/manifest"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+// directory is what status shows, kept in memory beside the store: every host's record, when it was last heard and what
+// it does this moment. No rule but the order of roles depends on it, and a restart rebuilds it.
+type directory struct {
+	mu       sync.RWMutex
+	entries  map[hosts.ID]*entry
+	order    []hosts.ID // ascending when sorted is set, so that pages are stable
+	sorted   bool
+	byName   map[string]hosts.ID
+	byAddr   map[string]hosts.ID
+	byToken  map[string]hosts.ID
+	pushes   map[string]Push
+	counts   map[manifest.Role]map[hosts.Phase]int
+	watchers map[*watcher]struct{}
+}
+
+type entry struct {
+	host     hosts.Host
+	seen     time.Time
+	observed *syncv1.Observed
+}
+
+// watcher collects what changed until its reader takes it. However slow the reader is, a host is in it once.
+type watcher struct {
+	changed map[hosts.ID]bool // false: gone
+	pushes  bool
+	wake    chan struct{}
+}
+
+func newDirectory() *directory {
+	return &directory{
+		entries:  make(map[hosts.ID]*entry),
+		byName:   make(map[string]hosts.ID),
+		byAddr:   make(map[string]hosts.ID),
+		byToken:  make(map[string]hosts.ID),
+		pushes:   make(map[string]Push),
+		counts:   make(map[manifest.Role]map[hosts.Phase]int),
+		watchers: make(map[*watcher]struct{}),
+	}
+}
+
+func (d *directory) put(h hosts.Host) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e, ok := d.entries[h.ID]
+	switch {
+	case h.Phase == hosts.Removed:
+		d.drop(h.ID)
+		return
+	case ok:
+		d.count(e.host, -1)
+	default:
+		e = &entry{}
+		d.entries[h.ID] = e
+		// Sorted when somebody looks: inserting in order would move half the list for every host that joins.
+		d.order, d.sorted = append(d.order, h.ID), false
+	}
+	e.host = h
+	d.count(h, 1)
+	d.byName[strings.ToLower(h.Facts.Name)] = h.ID
+	d.byAddr[h.Facts.Address] = h.ID
+	d.byToken[h.JoinedBy] = h.ID
+	d.tell(h.ID, true)
+}
+
+func (d *directory) drop(id hosts.ID) {
+	e, ok := d.entries[id]
+	if !ok {
+		return
+	}
+	d.count(e.host, -1)
+	delete(d.entries, id)
+	if i := slices.Index(d.order, id); i >= 0 {
+		d.order = slices.Delete(d.order, i, i+1)
+	}
+	if name := strings.ToLower(e.host.Facts.Name); d.byName[name] == id {
+		delete(d.byName, name)
+	}
+	if d.byAddr[e.host.Facts.Address] == id {
+		delete(d.byAddr, e.host.Facts.Address)
+	}
+	if d.byToken[e.host.JoinedBy] == id {
+		delete(d.byToken, e.host.JoinedBy)
+	}
+	d.tell(id, false)
+}
+
+// heard notes a sign of life and what the host does; neither is worth a disk write.
+func (d *directory) heard(id hosts.ID, now time.Time, o *syncv1.Observed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e, ok := d.entries[id]
+	if !ok {
+		return
+	}
+	news := o != nil && (e.observed == nil || e.observed.Step != o.Step || e.observed.Waiting != o.Waiting ||
+		e.observed.DoneBytes != o.DoneBytes)
+	e.seen = now
+	if o != nil {
+		e.observed = o
+	}
+	if news {
+		d.tell(id, true)
+	}
+}
+
+func (d *directory) count(h hosts.Host, by int) {
+	phases, ok := d.counts[h.Role]
+	if !ok {
+		phases = make(map[hosts.Phase]int)
+		d.counts[h.Role] = phases
+	}
+	phases[h.Phase] += by
+}
+
+// notDone says in words what is missing until a role is done: all members of a counted one, all hosts that are there
+// of an open one. It is "" when nothing is missing.
+func (d *directory) notDone(role manifest.Role, count int) string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	total := 0
+	for _, n := range d.counts[role] {
+		total += n
+	}
+	done := d.counts[role][hosts.Done]
+	want := max(count, total, 1)
+	if done >= want {
+		return ""
+	}
+	return fmt.Sprintf("%d more of %d hosts of role %s to be done", want-done, want, role)
+}
+
+// get is one host by identity, name or address.
+func (d *directory) get(name string) (entry, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for _, id := range []hosts.ID{hosts.ID(name), d.byName[strings.ToLower(name)], d.byAddr[name]} {
+		if e, ok := d.entries[id]; ok {
+			return *e, true
+		}
+	}
+	return entry{}, false
+}
+
+// page is up to size entries after the given identity, in ascending order.
+func (d *directory) page(after hosts.ID, size int) []entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.sorted {
+		slices.Sort(d.order)
+		d.sorted = true
+	}
+	i, found := slices.BinarySearch(d.order, after)
+	if found {
+		i++
+	}
+	end := min(i+size, len(d.order))
+	page := make([]entry, 0, max(0, end-i))
+	for _, id := range d.order[i:end] {
+		page = append(page, *d.entries[id])
+	}
+	return page
+}
+
+func (d *directory) tallies() map[manifest.Role]map[hosts.Phase]int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	all := make(map[manifest.Role]map[hosts.Phase]int, len(d.counts))
+	for role, phases := range d.counts {
+		all[role] = maps.Clone(phases)
+	}
+	return all
+}
+
+func (d *directory) putPush(p Push) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.pushes[p.Target] = p
+	d.tellPushes()
+}
+
+func (d *directory) dropPush(target string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.pushes[target]; ok {
+		delete(d.pushes, target)
+		d.tellPushes()
+	}
+}
+
+// listPushes are those whose host has not joined. A push may be recorded a moment after its host came.
+func (d *directory) listPushes() []Push {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	var list []Push
+	for _, p := range d.pushes {
+		if _, joined := d.byToken[p.Token]; !joined {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(a, b Push) int { return strings.Compare(a.Target, b.Target) })
+	return list
+}
+
+func (d *directory) joinedBy(token string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	_, joined := d.byToken[token]
+	return joined
+}
+
+func (d *directory) watch() *watcher {
+	w := &watcher{changed: make(map[hosts.ID]bool), wake: make(chan struct{}, 1)}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.watchers[w] = struct{}{}
+	return w
+}
+
+func (d *directory) unwatch(w *watcher) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.watchers, w)
+}
+
+// take empties the watcher.
+func (d *directory) take(w *watcher) (changed []entry, gone []hosts.ID, pushes bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, there := range w.changed {
+		if e, ok := d.entries[id]; ok && there {
+			changed = append(changed, *e)
+		} else {
+			gone = append(gone, id)
+		}
+	}
+	pushes = w.pushes
+	clear(w.changed)
+	w.pushes = false
+	return changed, gone, pushes
+}
+
+func (d *directory) tell(id hosts.ID, there bool) {
+	for w := range d.watchers {
+		w.changed[id] = there
+		w.ring()
+	}
+}
+
+func (d *directory) tellPushes() {
+	for w := range d.watchers {
+		w.pushes = true
+		w.ring()
+	}
+}
+
+func (w *watcher) ring() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,146 @@
+package coordinator
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"muster/internal/fault"
+	"muster/internal/hosts"
+	"muster/internal/manifest"
+	"muster/internal/store"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+// Push is how the one SSH push to a host ended, kept until the host has enrolled.
+type Push struct {
+	Target  string    `json:"target"`
+	Role    string    `json:"role,omitempty"`
+	OK      bool      `json:"ok"`
+	Class   string    `json:"class,omitempty"`
+	Message string    `json:"message,omitempty"`
+	Remedy  string    `json:"remedy,omitempty"`
+	Time    time.Time `json:"time"`
+	Token   string    `json:"token,omitempty"`
+}
+
+// Find is the identity of a host by identity, name or address.
+func (s *Service) Find(name string) (hosts.ID, error) {
+	e, ok := s.directory.get(name)
+	if !ok {
+		return "", errNoHost(clip(name, 253))
+	}
+	return e.host.ID, nil
+}
+
+// Reports are what is kept of a host's reports, oldest first.
+func (s *Service) Reports(ctx context.Context, id hosts.ID) ([]*syncv1.Report, error) {
+	var reports []*syncv1.Report
+	err := s.store.View(ctx, func(r store.Reader) error {
+		return r.Scan(keyReports+string(id)+"/", "", func(_ string, raw []byte) (bool, error) {
+			report := new(syncv1.Report)
+			if err := proto.Unmarshal(raw, report); err != nil {
+				return false, err
+			}
+			reports = append(reports, report)
+			return true, nil
+		})
+	})
+	return reports, err
+}
+
+// Assign gives a host its role by the operator's word.
+func (s *Service) Assign(ctx context.Context, actor, name string, role manifest.Role) (hosts.ID, error) {
+	id, err := s.Find(name)
+	if err != nil {
+		return "", err
+	}
+	if _, ok := s.gen.spec.Role(role); !ok {
+		return "", s.errNoRole(role)
+	}
+	var changed bool
+	err = s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
+		if h.Phase != hosts.Enrolled {
+			return fault.New(fault.Conflict, "coordinator hosts remove it and let it join again",
+				"host %s already has the role %s", h.Facts.Name, h.Role)
+		}
+		if changed, err = s.assign(w, h, role, s.clock()); err != nil {
+			return err
+		}
+		return s.event(w, Event{Kind: "assigned", Host: id, Actor: actor, Message: h.Facts.Name + roleWords(*h)})
+	})
+	if err != nil {
+		return "", err
+	}
+	s.bell.ring(id)
+	if changed {
+		s.bell.ringAll()
+	}
+	return id, nil
+}
+
+// Retry lets a failed host try again from its preflight on.
+func (s *Service) Retry(ctx context.Context, actor, name string) (hosts.ID, error) {
+	id, err := s.Find(name)
+	if err != nil {
+		return "", err
+	}
+	err = s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
+		if h.Phase != hosts.Failed {
+			return fault.New(fault.Conflict, "only a failed host can be tried again", "host %s is %s", h.Facts.Name, h.Phase)
+		}
+		h.Phase, h.PhaseSince, h.Failed, h.Checks = hosts.Assigned, s.clock(), nil, nil
+		h.Attempt++
+		return s.event(w, Event{Kind: "retry", Host: id, Actor: actor, Message: h.Facts.Name})
+	})
+	if err != nil {
+		return "", err
+	}
+	s.bell.ring(id)
+	return id, nil
+}
+
+// Remove ends a host's identity: its next call is denied, its place in a roster and its address are free. The record
+// stays as the reason why the certificate is refused.
+func (s *Service) Remove(ctx context.Context, actor, name string) error {
+	id, err := s.Find(name)
+	if err != nil {
+		return err
+	}
+	err = s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
+		if h.Role != "" && s.gen.entries[h.Role].Count > 0 {
+			roster, err := s.roster(w, h.Role)
+			if err != nil {
+				return err
+			}
+			if err := write(w, keyRosters+string(h.Role), roster.Leave(id)); err != nil {
+				return err
+			}
+		}
+		h.Phase, h.PhaseSince = hosts.Removed, s.clock()
+		if err := w.Delete(keyAddresses + h.Facts.Address); err != nil {
+			return err
+		}
+		return s.event(w, Event{Kind: "removed", Host: id, Actor: actor, Message: h.Facts.Name})
+	})
+	if err != nil {
+		return err
+	}
+	s.bell.ringAll()
+	return nil
+}
+
+// RecordPush keeps how a push ended, unless the host has already enrolled with the seed that it carried.
+func (s *Service) RecordPush(ctx context.Context, p Push) error {
+	p.Target, p.Class = clip(p.Target, 253), clip(p.Class, 64)
+	p.Message, p.Remedy, p.Time = clip(p.Message, 1024), clip(p.Remedy, 1024), s.clock()
+	if s.directory.joinedBy(p.Token) {
+		return nil
+	}
+	err := s.store.Update(ctx, func(w store.Writer) error { return write(w, keyPushes+p.Target, p) })
+	if err == nil {
+		s.directory.putPush(p)
+	}
+	return err
+}

@@ -1,0 +1,193 @@
+package coordinator
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"muster/internal/hosts"
+	"muster/internal/store"
+	operatorv1 "muster/proto/muster/operator/v1"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+const (
+	pageSize    = 500
+	maxPageSize = 5000
+	// watchPause bounds how often a watcher is told of the same host.
+	watchPause = 200 * time.Millisecond
+)
+
+// ClusterState is the cluster in counts, with the rosters of the counted roles.
+func (s *Service) ClusterState(ctx context.Context) (*operatorv1.GetClusterResponse, error) {
+	g := s.gen.g
+	resp := &operatorv1.GetClusterResponse{
+		Name: g.Cluster, ConfigId: string(g.ConfigID), BundleName: g.Bundle.Name, BundleVersion: g.Bundle.Version,
+		Phases: make(map[string]int64), Now: timestamppb.New(s.clock()),
+	}
+	tallies := s.directory.tallies()
+	for _, phases := range tallies {
+		for phase, n := range phases {
+			if n > 0 {
+				resp.Phases[string(phase)] += int64(n)
+				resp.Hosts += int64(n)
+			}
+		}
+	}
+	err := s.store.View(ctx, func(r store.Reader) error {
+		for _, e := range g.Roles {
+			state := &operatorv1.RoleState{Role: string(e.Name), Counted: int32(e.Count), Done: int64(tallies[e.Name][hosts.Done])}
+			for _, n := range tallies[e.Name] {
+				state.Hosts += int64(n)
+			}
+			if e.Count > 0 {
+				roster, err := s.roster(r, e.Name)
+				if err != nil {
+					return err
+				}
+				for i, m := range roster {
+					state.Members = append(state.Members, &operatorv1.Member{
+						Index: int32(i), HostId: string(m.Host), Name: m.Name, Address: m.Address, Zone: m.Zone,
+					})
+				}
+			}
+			resp.Roles = append(resp.Roles, state)
+		}
+		return nil
+	})
+	return resp, err
+}
+
+// ListHosts is a page of hosts. Pushes whose hosts have not joined come with the first one.
+func (s *Service) ListHosts(token string, size int) *operatorv1.ListHostsResponse {
+	if size <= 0 {
+		size = pageSize
+	}
+	page := s.directory.page(hosts.ID(token), min(size, maxPageSize))
+	resp := &operatorv1.ListHostsResponse{}
+	if token == "" {
+		for _, p := range s.directory.listPushes() {
+			resp.Hosts = append(resp.Hosts, p.message())
+		}
+	}
+	for _, e := range page {
+		resp.Hosts = append(resp.Hosts, s.message(e))
+	}
+	if len(page) > 0 && len(page) == size {
+		resp.NextPageToken = string(page[len(page)-1].host.ID)
+	}
+	return resp
+}
+
+// Describe is one host by identity, name or address.
+func (s *Service) Describe(name string) (*operatorv1.Host, error) {
+	if e, ok := s.directory.get(name); ok {
+		return s.message(e), nil
+	}
+	for _, p := range s.directory.listPushes() {
+		if p.Target == name {
+			return p.message(), nil
+		}
+	}
+	return nil, errNoHost(clip(name, 253))
+}
+
+// Watch sends every host once and then those that change, until ctx ends or send fails.
+func (s *Service) Watch(ctx context.Context, send func(*operatorv1.WatchHostsResponse) error) error {
+	w := s.directory.watch()
+	defer s.directory.unwatch(w)
+	for token, first := "", true; first || token != ""; first = false {
+		page := s.ListHosts(token, pageSize)
+		token = page.NextPageToken
+		if err := send(&operatorv1.WatchHostsResponse{Hosts: page.Hosts, Complete: token == ""}); err != nil {
+			return err
+		}
+	}
+	shown := s.pushTargets()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-w.wake:
+		}
+		changed, gone, pushes := s.directory.take(w)
+		resp := &operatorv1.WatchHostsResponse{Complete: true}
+		for _, e := range changed {
+			resp.Hosts = append(resp.Hosts, s.message(e))
+		}
+		for _, id := range gone {
+			resp.Removed = append(resp.Removed, string(id))
+		}
+		if pushes {
+			now := s.pushTargets()
+			for target := range shown {
+				if _, still := now[target]; !still {
+					resp.Removed = append(resp.Removed, target)
+				}
+			}
+			for _, p := range now {
+				resp.Hosts = append(resp.Hosts, p.message())
+			}
+			shown = now
+		}
+		if err := send(resp); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(watchPause):
+		}
+	}
+}
+
+func (s *Service) pushTargets() map[string]Push {
+	targets := make(map[string]Push)
+	for _, p := range s.directory.listPushes() {
+		targets[p.Target] = p
+	}
+	return targets
+}
+
+// message shows a push as a host that has not joined; its target is its name.
+func (p Push) message() *operatorv1.Host {
+	h := &operatorv1.Host{
+		Id: p.Target, Name: p.Target, Role: p.Role, Push: "pushed", LastSeen: timestamppb.New(p.Time), PhaseSince: timestamppb.New(p.Time),
+	}
+	if !p.OK {
+		h.Push, h.FailedStep, h.Failure, h.Remedy = p.Class, "push", p.Message, p.Remedy
+	}
+	return h
+}
+
+func (s *Service) message(e entry) *operatorv1.Host {
+	h := e.host
+	m := &operatorv1.Host{
+		Id: string(h.ID), Name: h.Facts.Name, Address: h.Facts.Address, Role: string(h.Role), Index: int32(h.Index),
+		Phase: phaseNumber(h.Phase), Attempt: h.Attempt, JoinedBy: h.JoinedBy,
+		Enrolled: timestamppb.New(h.Enrolled), PhaseSince: timestamppb.New(h.PhaseSince),
+		Facts: &syncv1.Facts{
+			Name: h.Facts.Name, Address: h.Facts.Address, Architecture: h.Facts.Architecture, Os: h.Facts.OS, Kernel: h.Facts.Kernel,
+			MemoryBytes: h.Facts.MemoryBytes, Processors: h.Facts.Processors, Zone: h.Facts.Zone, Labels: h.Facts.Labels,
+			AgentVersion: h.Facts.AgentVersion,
+		},
+	}
+	m.ChecksOk, m.ChecksWarning, m.ChecksCritical, m.ChecksUnknown = h.Tally()
+	if !h.Done.IsZero() {
+		m.Done = timestamppb.New(h.Done)
+	}
+	if !e.seen.IsZero() {
+		m.LastSeen = timestamppb.New(e.seen)
+	}
+	if h.Failed != nil {
+		m.FailedStep, m.Failure, m.Remedy = h.Failed.Step, h.Failed.Message, h.Failed.Remedy
+	}
+	if o := e.observed; o != nil && o.Attempt == h.Attempt {
+		m.Step, m.DoneBytes, m.TotalBytes, m.Waiting = o.Step, o.DoneBytes, o.TotalBytes, o.Waiting
+	}
+	if h.Phase == hosts.Done {
+		m.Step, m.Waiting = "", ""
+	}
+	return m
+}

@@ -1,0 +1,264 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"muster/internal/hosts"
+	"muster/internal/store"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+const (
+	// maxHold is the longest that an answer is held back; less than the idle time of common middleboxes.
+	maxHold = 30 * time.Second
+	// maxReports bounds one message, keptReports what is kept of one host.
+	maxReports  = 256
+	keptReports = 512
+)
+
+// Sync takes a host's observation and reports and answers with its directive. What it acknowledges is on disk.
+func (s *Service) Sync(ctx context.Context, id hosts.ID, req *syncv1.SyncRequest) (*syncv1.SyncResponse, error) {
+	if err := s.observe(ctx, id, req); err != nil {
+		return nil, err
+	}
+	until := s.clock().Add(min(req.GetHold().AsDuration(), maxHold))
+	for {
+		own, all := s.bell.listen(id)
+		resp, err := s.answer(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		left := until.Sub(s.clock())
+		if resp.Directive.Id != req.Following || left <= 0 {
+			return resp, nil
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-own:
+		case <-all:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, ctx.Err()
+		}
+		timer.Stop()
+	}
+}
+
+func (s *Service) answer(ctx context.Context, id hosts.ID) (*syncv1.SyncResponse, error) {
+	resp := &syncv1.SyncResponse{}
+	err := s.store.View(ctx, func(r store.Reader) error {
+		h, err := getHost(r, id)
+		if err != nil {
+			return err
+		}
+		if h.Phase == hosts.Removed {
+			return ErrRemoved
+		}
+		resp.Acknowledged = h.Acknowledged
+		resp.Directive, err = s.direct(r, h)
+		return err
+	})
+	resp.Now = timestamppb.New(s.clock())
+	return resp, err
+}
+
+// observe writes down what is new. A message without news costs no disk write.
+func (s *Service) observe(ctx context.Context, id hosts.ID, req *syncv1.SyncRequest) error {
+	if len(req.Reports) > maxReports {
+		req.Reports = req.Reports[:maxReports]
+	}
+	before, err := s.record(ctx, id)
+	if err != nil {
+		return err
+	}
+	var done bool
+	if news(before, req) {
+		err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
+			done = false
+			if err := s.takeFacts(w, h, req.Facts); err != nil {
+				return err
+			}
+			for _, r := range req.Reports {
+				if err := takeReport(w, h, r); err != nil {
+					return err
+				}
+			}
+			was := h.Phase
+			if err := s.takePhase(w, h, req.Observed); err != nil {
+				return err
+			}
+			done = was != h.Phase && (h.Phase == hosts.Done || was == hosts.Done)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.directory.heard(id, s.clock(), observedSafe(req.Observed))
+	if done {
+		// Roles that come after this one may wait for it.
+		s.bell.ringAll()
+	}
+	return nil
+}
+
+func news(h hosts.Host, req *syncv1.SyncRequest) bool {
+	for _, r := range req.Reports {
+		if r.Sequence > h.Acknowledged {
+			return true
+		}
+	}
+	o := req.Observed
+	return req.Facts != nil || o.GetAttempt() == h.Attempt && phaseOf(o.GetPhase()) != h.Phase
+}
+
+func observedSafe(o *syncv1.Observed) *syncv1.Observed {
+	if o == nil {
+		return nil
+	}
+	return &syncv1.Observed{
+		Phase: o.Phase, PlanId: clip(o.PlanId, 64), Step: clip(o.Step, 128), Waiting: clip(o.Waiting, 512),
+		DoneBytes: max(0, o.DoneBytes), TotalBytes: max(0, o.TotalBytes), Attempt: o.Attempt,
+	}
+}
+
+// takePhase follows the host where the table of phases allows it. What a host says of an older attempt is history.
+func (s *Service) takePhase(w store.Writer, h *hosts.Host, o *syncv1.Observed) error {
+	to := phaseOf(o.GetPhase())
+	if to == "" || o.GetAttempt() != h.Attempt || to == h.Phase {
+		return nil
+	}
+	phase, err := hosts.Observe(h.Phase, to)
+	var impossible *hosts.ErrTransition
+	if errors.As(err, &impossible) {
+		// The first observations of a host still say enrolled while it has been assigned; that is no lie.
+		if to == hosts.Enrolled || to == hosts.Assigned {
+			return nil
+		}
+		return s.event(w, Event{Kind: "impossible-phase", Host: h.ID, Message: impossible.Error()})
+	}
+	now := s.clock()
+	h.Phase, h.PhaseSince, h.PlanID = phase, now, clip(o.GetPlanId(), 64)
+	switch phase {
+	case hosts.Done:
+		h.Done = now
+		return s.event(w, Event{Kind: "done", Host: h.ID, Message: fmt.Sprintf("%s is installed as %s", h.Facts.Name, h.Role)})
+	case hosts.Failed:
+		message := "failed without saying why"
+		if h.Failed != nil {
+			message = h.Failed.Step + ": " + h.Failed.Message
+		}
+		return s.event(w, Event{Kind: "failed", Host: h.ID, Message: h.Facts.Name + ": " + message})
+	}
+	return nil
+}
+
+func (s *Service) takeFacts(w store.Writer, h *hosts.Host, f *syncv1.Facts) error {
+	if f == nil {
+		return nil
+	}
+	if address := clip(f.Address, 64); address != "" && address != h.Facts.Address {
+		if err := s.event(w, Event{Kind: "address-changed", Host: h.ID,
+			Message: fmt.Sprintf("%s joined with the address %s and now says %q", h.Facts.Name, h.Facts.Address, address)}); err != nil {
+			return err
+		}
+	}
+	h.Facts.Architecture = clip(f.Architecture, 32)
+	h.Facts.OS = clip(f.Os, 128)
+	h.Facts.Kernel = clip(f.Kernel, 128)
+	h.Facts.MemoryBytes, h.Facts.Processors = f.MemoryBytes, f.Processors
+	h.Facts.AgentVersion = clip(f.AgentVersion, 64)
+	return nil
+}
+
+// takeReport keeps a report once, whatever is sent again.
+func takeReport(w store.Writer, h *hosts.Host, r *syncv1.Report) error {
+	if r.Sequence <= h.Acknowledged {
+		return nil
+	}
+	h.Acknowledged = r.Sequence
+	r = reportSafe(r)
+	raw, err := proto.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := w.Put(reportKey(h.ID, r.Sequence), raw); err != nil {
+		return err
+	}
+	if r.Sequence > keptReports {
+		if err := w.Delete(reportKey(h.ID, r.Sequence-keptReports)); err != nil {
+			return err
+		}
+	}
+	if r.Attempt != h.Attempt {
+		return nil
+	}
+	switch kind := r.Kind.(type) {
+	case *syncv1.Report_Check:
+		checks := maps.Clone(h.Checks)
+		if checks == nil {
+			checks = make(map[string]hosts.CheckStatus)
+		}
+		if name := kind.Check.Stage + "/" + kind.Check.Name; len(checks) < maxReports {
+			checks[name] = hosts.CheckStatus(kind.Check.Status) - 1
+		}
+		h.Checks = checks
+	case *syncv1.Report_Step:
+		if !kind.Step.Ok {
+			h.Failed = &hosts.Failure{
+				Phase: phaseOf(kind.Step.Phase), Step: kind.Step.Name,
+				Message: kind.Step.Message, Remedy: kind.Step.Remedy,
+			}
+		}
+	}
+	return nil
+}
+
+func reportKey(id hosts.ID, sequence uint64) string {
+	return fmt.Sprintf("%s%s/%020d", keyReports, id, sequence)
+}
+
+// reportSafe caps every text; what a host says is never trusted to be short.
+func reportSafe(r *syncv1.Report) *syncv1.Report {
+	safe := &syncv1.Report{Sequence: r.Sequence, Time: r.Time, PlanId: clip(r.PlanId, 64), Attempt: r.Attempt}
+	switch kind := r.Kind.(type) {
+	case *syncv1.Report_Check:
+		c := kind.Check
+		safe.Kind = &syncv1.Report_Check{Check: &syncv1.CheckResult{
+			Name: clip(c.GetName(), 128), Stage: clip(c.GetStage(), 16), Status: c.GetStatus(), Summary: clip(c.GetSummary(), 512),
+			Detail: clip(c.GetDetail(), 8192), Remedy: clip(c.GetRemedy(), 1024), Took: c.GetTook(),
+		}}
+	case *syncv1.Report_Step:
+		p := kind.Step
+		safe.Kind = &syncv1.Report_Step{Step: &syncv1.StepResult{
+			Phase: p.GetPhase(), Name: clip(p.GetName(), 128), Ok: p.GetOk(), Took: p.GetTook(), Message: clip(p.GetMessage(), 1024),
+			Detail: clip(p.GetDetail(), 8192), Remedy: clip(p.GetRemedy(), 1024),
+		}}
+	}
+	return safe
+}
+
+// The protocol numbers the phases in the order of hosts.Phases.
+func phaseOf(p syncv1.Phase) hosts.Phase {
+	if p < 1 || int(p) > len(hosts.Phases) {
+		return ""
+	}
+	return hosts.Phases[p-1]
+}
+
+func phaseNumber(p hosts.Phase) syncv1.Phase {
+	for i, known := range hosts.Phases {
+		if p == known {
+			return syncv1.Phase(i + 1)
+		}
+	}
+	return syncv1.Phase_PHASE_UNSPECIFIED
+}

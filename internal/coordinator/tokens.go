@@ -1,0 +1,117 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"muster/internal/fault"
+	"muster/internal/identity"
+	"muster/internal/manifest"
+	"muster/internal/seed"
+	"muster/internal/store"
+)
+
+// CreateToken makes a join token. Its text is in this answer and nowhere else.
+func (s *Service) CreateToken(ctx context.Context, actor string, spec identity.TokenSpec) (identity.Token, identity.TokenRecord, error) {
+	if spec.MaxUses == 0 {
+		spec.MaxUses = 1
+	}
+	if spec.Role != "" {
+		entry, ok := s.gen.entries[spec.Role]
+		if !ok {
+			return identity.Token{}, identity.TokenRecord{}, s.errNoRole(spec.Role)
+		}
+		if entry.Count > 0 && spec.MaxUses > 1 && !entry.AllowSharedTokens {
+			return identity.Token{}, identity.TokenRecord{}, fault.New(fault.Invalid,
+				fmt.Sprintf("make one token of a single use for each member, or set roles.%s.allow_shared_tokens: true in cluster.yaml", spec.Role),
+				"a token of %d uses would let whoever finds it become %s", spec.MaxUses, spec.Role)
+		}
+	}
+	token, err := identity.NewToken(s.random)
+	if err != nil {
+		return token, identity.TokenRecord{}, err
+	}
+	record, err := identity.NewRecord(token, spec, s.clock())
+	if err != nil {
+		return token, record, fault.New(fault.Invalid, "coordinator token create --help says what is allowed", "%v", err)
+	}
+	err = s.store.Update(ctx, func(w store.Writer) error {
+		if err := write(w, keyTokens+string(record.ID), record); err != nil {
+			return err
+		}
+		return s.event(w, Event{Kind: "token-created", Actor: actor, Message: tokenWords(record)})
+	})
+	return token, record, err
+}
+
+func tokenWords(r identity.TokenRecord) string {
+	words := fmt.Sprintf("token %s for %d uses until %s", r.ID, r.MaxUses, r.Expires.UTC().Format(time.RFC3339))
+	if r.Role != "" {
+		words += ", role " + string(r.Role)
+	}
+	if r.Host != "" {
+		words += ", host " + r.Host
+	}
+	return words
+}
+
+func (s *Service) errNoRole(role manifest.Role) error {
+	return fault.New(fault.Invalid, fmt.Sprintf("choose one of %v", s.gen.spec.Roles()), "there is no role %q", role)
+}
+
+// Tokens lists what is kept of the tokens, newest first.
+func (s *Service) Tokens(ctx context.Context) ([]identity.TokenRecord, error) {
+	var records []identity.TokenRecord
+	err := s.store.View(ctx, func(r store.Reader) error {
+		return scan(r, keyTokens, "", func(_ string, t *identity.TokenRecord) (bool, error) {
+			records = append(records, *t)
+			return true, nil
+		})
+	})
+	slices.SortFunc(records, func(a, b identity.TokenRecord) int { return b.Created.Compare(a.Created) })
+	return records, err
+}
+
+// RevokeToken ends a token; hosts that joined with it stay.
+func (s *Service) RevokeToken(ctx context.Context, actor string, id identity.TokenID) error {
+	return s.store.Update(ctx, func(w store.Writer) error {
+		var record identity.TokenRecord
+		if err := read(w, keyTokens+string(id), &record); err != nil {
+			return err
+		}
+		if record.ID == "" {
+			return fault.New(fault.NotFound, "coordinator token list shows the tokens", "there is no token %q", id)
+		}
+		if err := w.Delete(keyTokens + string(id)); err != nil {
+			return err
+		}
+		return s.event(w, Event{Kind: "token-revoked", Actor: actor, Message: tokenWords(record)})
+	})
+}
+
+// CreateSeed makes a token and wraps it into what a host needs to join.
+func (s *Service) CreateSeed(ctx context.Context, actor string, spec identity.TokenSpec) (*seed.Seed, identity.TokenRecord, error) {
+	token, record, err := s.CreateToken(ctx, actor, spec)
+	if err != nil {
+		return nil, record, err
+	}
+	g := s.gen.g
+	made := &seed.Seed{
+		Format:  seed.Format,
+		Cluster: g.Cluster,
+		CA:      string(s.ca.RootPEM()),
+		Token:   seed.Token(token.Reveal()),
+		Agents:  make(map[manifest.Arch]seed.Agent, len(g.Agents)),
+		Sources: s.gen.sources(),
+		Address: g.Address,
+	}
+	for arch, blob := range g.Agents {
+		made.Agents[arch] = seed.Agent{Digest: blob.Digest, Size: blob.Size}
+	}
+	for _, address := range g.Coordinator.Addresses {
+		made.Coordinators = append(made.Coordinators, joinHostPort(address, g.Coordinator.GRPCPort))
+	}
+	return made, record, nil
+}

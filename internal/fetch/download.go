@@ -1,0 +1,196 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+	"golang.org/x/sys/unix"
+
+	"muster/internal/manifest"
+)
+
+// worthwhile is how much a try must bring to count as a success of sorts, after which waits begin small again.
+const worthwhile = 64 << 10
+
+// download is the life of one Fetch over many tries. Its methods are the callbacks of one retryablehttp request; they
+// run one after the other.
+type download struct {
+	*Fetcher
+	blob     manifest.Blob
+	dir      string
+	part     *part
+	progress func(done, total int64)
+
+	src     *source
+	attempt int
+	// failures counts the tries since the last worthwhile one, last is the newest failure.
+	failures int
+	last     error
+	// best is the most that was ever here, gained when that last grew. Bytes that are fetched again gain nothing.
+	best   int64
+	gained time.Time
+	// whole is set after a wrong digest: from then on no source continues what another began, so that a hostile
+	// one cannot spoil what an honest one sends.
+	whole bool
+}
+
+// download completes the part from the sources.
+func (f *Fetcher) download(ctx context.Context, blob manifest.Blob, dir string, part *part, progress func(done, total int64)) error {
+	d := &download{Fetcher: f, blob: blob, dir: dir, part: part, progress: progress, best: part.have, gained: time.Now()}
+	if part.complete() {
+		if part.matches() {
+			progress(part.have, blob.Size)
+			return nil
+		}
+		// An earlier run was interrupted before it looked.
+		if err := part.discard(); err != nil {
+			return localError(dir, blob, err)
+		}
+	}
+	if err := d.roomLeft(); err != nil {
+		return err
+	}
+	req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, f.sources.all[0].base, nil)
+	if err != nil {
+		return &Error{Class: ErrInvalid, What: "cannot make a request", Err: err}
+	}
+	req.SetResponseHandler(d.receive)
+	d.src, _ = f.sources.pick(time.Now())
+	if err := d.prepare(req.Request); err != nil {
+		return err
+	}
+	client := &retryablehttp.Client{
+		HTTPClient:   f.client,
+		RetryMax:     math.MaxInt,
+		CheckRetry:   d.check,
+		Backoff:      d.backoff,
+		PrepareRetry: d.prepare,
+	}
+	if _, err := client.Do(req); err != nil {
+		return d.failure(ctx, err)
+	}
+	return nil
+}
+
+// roomLeft finds out before the first byte that a blob cannot fit.
+func (d *download) roomLeft() error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(d.dir, &fs); err != nil {
+		return localError(d.dir, d.blob, err)
+	}
+	free := fs.Bavail * uint64(fs.Bsize)
+	if need := uint64(d.blob.Size - d.part.have); need > free {
+		return localError(d.dir, d.blob, fmt.Errorf("%d more bytes are needed and %d are free: %w", need, free, unix.ENOSPC))
+	}
+	return nil
+}
+
+// prepare points the request at the source of this try and at the first missing byte.
+func (d *download) prepare(req *http.Request) error {
+	d.attempt++
+	if d.whole && d.part.have > 0 && d.part.owner != d.src {
+		if err := d.part.discard(); err != nil {
+			return localError(d.dir, d.blob, err)
+		}
+	}
+	u, err := url.Parse(d.src.base + "/" + Path(d.blob.Digest))
+	if err != nil {
+		return &Error{Class: ErrInvalid, What: "cannot make a request", Err: err}
+	}
+	req.URL, req.Host = u, ""
+	req.Header = http.Header{"Accept-Encoding": {"identity"}, "User-Agent": {"muster-bootstrap-agent"}}
+	if d.part.have > 0 && d.sources.ranges(d.src) {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.part.have))
+	}
+	return nil
+}
+
+// check decides whether there is another try. It is called before receive with a nil error, and after it.
+func (d *download) check(ctx context.Context, _ *http.Response, err error) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	if err == nil {
+		return false, nil
+	}
+	var urlErr *url.Error
+	if errors.As(err, &urlErr) {
+		err = urlErr.Err // the event names the source already
+	}
+	d.last = err
+	d.failures++
+	var local *Error
+	if errors.As(err, &local) || d.expired() {
+		d.log("", 0)
+		return false, err
+	}
+	return true, nil
+}
+
+func (d *download) expired() bool {
+	return d.opt.GiveUpAfter > 0 && time.Since(d.gained) >= d.opt.GiveUpAfter
+}
+
+// backoff chooses the next source and the time until it is asked: full jitter under a ceiling that doubles each time
+// that all sources have failed, and never before the source wants to be asked.
+func (d *download) backoff(_, _ time.Duration, _ int, _ *http.Response) time.Duration {
+	now := time.Now()
+	var reason *sourceError
+	errors.As(d.last, &reason)
+	d.sources.fail(d.src, now, reason)
+	next, hold := d.sources.pick(now)
+
+	rounds := (d.failures - 1) / len(d.sources.all)
+	ceiling := d.opt.MinWait << min(rounds, 16)
+	if ceiling > d.opt.MaxWait || ceiling <= 0 {
+		ceiling = d.opt.MaxWait
+	}
+	wait := rand.N(ceiling + 1)
+	if hold > wait {
+		// Thousands of hosts were told the same time: spread them after it.
+		wait = hold + rand.N(hold/4+1)
+	}
+	if d.opt.GiveUpAfter > 0 {
+		wait = min(wait, max(0, d.opt.GiveUpAfter-now.Sub(d.gained)))
+	}
+	d.log(next.base, wait)
+	d.src = next
+	return wait
+}
+
+func (d *download) log(next string, wait time.Duration) {
+	d.opt.Log(Event{
+		Digest: d.blob.Digest, Source: d.src.base, Attempt: d.attempt, Err: d.last,
+		Have: d.part.have, Size: d.blob.Size, Next: next, Wait: wait,
+	})
+}
+
+// failure turns the end without a blob into an Error.
+func (d *download) failure(ctx context.Context, err error) error {
+	var local *Error
+	switch {
+	case errors.As(err, &local):
+		return local
+	case ctx.Err() != nil:
+		return stopped(ctx, d.blob, d.last)
+	}
+	var bases []string
+	for _, s := range d.sources.all {
+		bases = append(bases, s.base)
+	}
+	return &Error{
+		Class: ErrGaveUp,
+		What: fmt.Sprintf("gave up on blob %.12s with %d of %d bytes after %d tries, nothing gained for %v", string(d.blob.Digest),
+			d.part.have, d.blob.Size, d.attempt, time.Since(d.gained).Round(time.Second)),
+		Remedy: "check from this host that a source serves " + Path(d.blob.Digest) + ": " + strings.Join(bases, ", "),
+		Err:    d.last,
+	}
+}

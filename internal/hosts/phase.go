@@ -1,0 +1,65 @@
+package hosts
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Phase is where a host stands in its life. Lost is not a phase: it is a last-seen time.
+type Phase string
+
+// The phases in the order of a life without trouble, then the two ways out of it.
+const (
+	Enrolled     Phase = "enrolled"
+	Assigned     Phase = "assigned"
+	Preflight    Phase = "preflight"
+	Ready        Phase = "ready"
+	Fetching     Phase = "fetching"
+	Installing   Phase = "installing"
+	Starting     Phase = "starting"
+	Postflight   Phase = "postflight"
+	Done         Phase = "done"
+	Failed       Phase = "failed"
+	Uninstalling Phase = "uninstalling"
+	Removed      Phase = "removed"
+)
+
+// Phases lists every phase in the order of a life.
+var Phases = []Phase{Enrolled, Assigned, Preflight, Ready, Fetching, Installing, Starting, Postflight, Done, Failed, Uninstalling, Removed}
+
+// observable is what a host may say after what, within one attempt. A host that crashed redoes what it cannot prove to
+// have finished, so within an installation it may also go back.
+var observable = map[Phase][]Phase{
+	Assigned:     {Preflight, Ready, Failed},
+	Preflight:    {Ready, Failed},
+	Ready:        {Preflight, Fetching, Installing, Failed},
+	Fetching:     {Installing, Starting, Failed},
+	Installing:   {Fetching, Starting, Postflight, Failed},
+	Starting:     {Fetching, Installing, Postflight, Done, Failed},
+	Postflight:   {Fetching, Installing, Starting, Done, Failed},
+	Uninstalling: {Removed, Failed},
+}
+
+// ErrTransition is a phase that a host may not claim from where it stands.
+type ErrTransition struct{ From, To Phase }
+
+func (e *ErrTransition) Error() string {
+	return fmt.Sprintf("a host that is %s cannot be %s", e.From, e.To)
+}
+
+// Observe is the phase after a host said that it stands at to.
+func Observe(from, to Phase) (Phase, error) {
+	if from == to || slices.Contains(observable[from], to) {
+		return to, nil
+	}
+	return from, &ErrTransition{From: from, To: to}
+}
+
+// Busy says whether a host in this phase works on its plan, so that silence means trouble.
+func (p Phase) Busy() bool {
+	switch p {
+	case Assigned, Preflight, Fetching, Installing, Starting, Postflight, Uninstalling:
+		return true
+	}
+	return false
+}

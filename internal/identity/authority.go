@@ -1,0 +1,126 @@
+package identity
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+)
+
+const (
+	rootLifetime         = 10 * 365 * 24 * time.Hour
+	intermediateLifetime = 2 * 365 * 24 * time.Hour
+
+	// skew is how far a host's clock may be behind: certificates begin this much before they are made.
+	skew = 5 * time.Minute
+)
+
+// purpose is what one intermediate is for. There is one for each kind of certificate, and each can issue only its kind:
+// the usage and the names that an intermediate carries bind everything below it (RFC 5280, 4.2.1.10 and 4.2.1.12), so
+// not even the key of the hosts' intermediate can make a server certificate that a host would trust.
+type purpose struct {
+	file      string
+	title     string
+	usage     x509.ExtKeyUsage
+	constrain func(template *x509.Certificate, cluster string)
+}
+
+var (
+	forHosts = purpose{"hosts-ca", "hosts", x509.ExtKeyUsageClientAuth, func(t *x509.Certificate, cluster string) {
+		t.PermittedURIDomains = []string{cluster}
+		t.ExcludedDNSDomains = []string{""} // the empty name is every name
+		t.ExcludedIPRanges = []*net.IPNet{
+			{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)},
+			{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
+		}
+	}}
+	// The coordinator's addresses are not known when the CA is made, so its names are free, but it names no host.
+	forServers = purpose{"server-ca", "servers", x509.ExtKeyUsageServerAuth, func(t *x509.Certificate, cluster string) {
+		t.ExcludedURIDomains = []string{cluster}
+	}}
+)
+
+// issuer is a CA certificate and its key.
+type issuer struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// newSerial draws the 128 random bits of a serial number; RFC 5280, 4.1.2.2 wants it positive.
+func newSerial() (*big.Int, error) {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return nil, fmt.Errorf("drawing a serial number: %w", err)
+	}
+	b[15] |= 1
+	return new(big.Int).SetBytes(b[:]), nil
+}
+
+// Serial is a certificate's serial number as IssueHost returns it: 32 lower-case hexadecimal digits.
+func Serial(cert *x509.Certificate) string {
+	var b [16]byte
+	if cert.SerialNumber.Sign() <= 0 || cert.SerialNumber.BitLen() > 8*len(b) {
+		return cert.SerialNumber.Text(16) // not from this CA
+	}
+	return hex.EncodeToString(cert.SerialNumber.FillBytes(b[:]))
+}
+
+func makeRoot(key *ecdsa.PrivateKey, cluster string, now time.Time) (*x509.Certificate, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: "muster " + cluster + " root"},
+		NotBefore:             now.Add(-skew),
+		NotAfter:              now.Add(rootLifetime),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLen:            1,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("making the root certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+func makeIntermediate(root issuer, p purpose, pub crypto.PublicKey, cluster string, now time.Time) (*x509.Certificate, error) {
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber:                serial,
+		Subject:                     pkix.Name{CommonName: "muster " + cluster + " " + p.title},
+		NotBefore:                   now.Add(-skew),
+		NotAfter:                    earliest(now.Add(intermediateLifetime), root.cert.NotAfter),
+		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtKeyUsage:                 []x509.ExtKeyUsage{p.usage},
+		BasicConstraintsValid:       true,
+		IsCA:                        true,
+		MaxPathLenZero:              true,
+		PermittedDNSDomainsCritical: true, // makes all name constraints critical, as RFC 5280, 4.2.1.10 demands
+	}
+	p.constrain(template, cluster)
+	der, err := x509.CreateCertificate(rand.Reader, template, root.cert, pub, root.key)
+	if err != nil {
+		return nil, fmt.Errorf("making the intermediate certificate for %s: %w", p.title, err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,147 @@
+package late
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+
+	"muster/internal/manifest"
+)
+
+func TestBind(t *testing.T) {
+	table := tableOf(
+		manifest.Slot{Ref: "Host.Name"}, manifest.Slot{Ref: "Host.Index"},
+		manifest.Slot{Ref: "Roster.master[1].Address", Encode: []string{"urlhost", "json"}},
+	)
+	name, index, url := placeholder(testMarker, 0), placeholder(testMarker, 1), placeholder(testMarker, 2)
+	other := Marker([32]byte{})
+	for _, c := range []struct{ name, in, want string }{
+		{"a text without placeholders stays as it is", "a @late- \x00\xff", "a @late- \x00\xff"},
+		{"an empty text stays empty", "", ""},
+		{"a placeholder becomes its value", "name=" + name + "\n", "name=h7.example\n"},
+		{"placeholders may touch", index + index + name, "11h7.example"},
+		{"digits after a placeholder do not belong to it", index + "2", "12"},
+		{"encoders are applied in their order", url, `"[fd00::11]"`},
+		{"another generation's placeholder is plain text", placeholder(other, 0), placeholder(other, 0)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Bind(table, everyValue(), []byte(c.in))
+			if err != nil || string(got) != c.want {
+				t.Fatalf("got %q, %v, want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeBound(t *testing.T) {
+	one := tableOf(manifest.Slot{Ref: "Host.Name"})
+	const tampered = "the artifact and its manifest do not belong together: generate again, and check who can write to the artifacts"
+	split := placeholder(testMarker, 0)
+	dash := &Binder{marker: []byte(testMarker), bound: []string{"-", testMarker}}
+	for _, c := range []struct {
+		name   string
+		table  manifest.LateTable
+		values Values
+		in     string
+		want   string
+	}{
+		{"a slot that the table lacks", one, everyValue(), "\n\n" + placeholder(testMarker, 1), "line 3 has a placeholder of slot 1, which the manifest does not list; " + tampered},
+		{"a marker without a number", one, everyValue(), testMarker + "@", "line 1 has a malformed placeholder; " + tampered},
+		{"a number with a leading zero", one, everyValue(), testMarker + "00@", "line 1 has a malformed placeholder; " + tampered},
+		{"a negative number", one, everyValue(), testMarker + "-0@", "line 1 has a malformed placeholder; " + tampered},
+		{"an endless number", one, everyValue(), testMarker + "000000@", "line 1 has a malformed placeholder; " + tampered},
+		{"a placeholder that is cut off", one, everyValue(), split[:len(split)-1], "line 1 has a malformed placeholder; " + tampered},
+		{"a missing value", one, Values{}, "", "late value .Host.Name has no value yet; the plan must wait until it is known"},
+		{"an invalid value", one, Values{"Host.Name": "a b"}, "", `late value .Host.Name is "a b", which is not valid; it must be a host name: labels of letters, digits and hyphens, separated by dots`},
+		{"an unknown encoder", tableOf(manifest.Slot{Ref: "Host.Name", Encode: []string{"x"}}), everyValue(), "", `unknown encoder "x"; the encoders are json, yaml, shell, systemd, base64, urlhost`},
+		{"a chain of too many encoders", tableOf(manifest.Slot{Ref: "Host.Name", Encode: make([]string, 5)}), everyValue(), "", "the manifest's table of late values is damaged: slot 0 has too many encoders; generate the configuration again"},
+		{"a ref of unknown form", tableOf(manifest.Slot{Ref: "Env.HOME"}), Values{}, "", `unknown late value "Env.HOME"; late values are Host.Name, Host.Address, Host.Index, Host.Zone, Roster.ROLE[N].Name and so on, and Endpoint`},
+		{"an empty marker", manifest.LateTable{}, everyValue(), "x", `the manifest's table of late values is damaged: its marker is ""; generate the configuration again`},
+		{"too many slots", tableOf(make([]manifest.Slot, maxSlots+1)...), Values{}, "", "the manifest's table of late values is damaged: it has 10001 slots, more than 10000; generate the configuration again"},
+		{"a text that is too long", one, everyValue(), strings.Repeat("x", MaxInput+1), "the text to bind has 1048577 bytes, more than 1048576; large files that are the same on every host belong into a package"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Bind(c.table, c.values, []byte(c.in))
+			wantError(t, err, c.want)
+		})
+	}
+	t.Run("a value that completes a marker", func(t *testing.T) {
+		_, err := dash.BindString(strings.TrimSuffix(testMarker, "-") + split)
+		wantError(t, err, "line 1 holds a placeholder again after binding; "+tampered)
+	})
+	t.Run("a value that holds a marker", func(t *testing.T) {
+		_, err := dash.BindString("\n" + placeholder(testMarker, 1))
+		wantError(t, err, "line 2 holds a placeholder again after binding; "+tampered)
+	})
+	t.Run("a result that is too long", func(t *testing.T) {
+		long := &Binder{marker: []byte(testMarker), bound: []string{strings.Repeat("x", MaxInput)}}
+		_, err := long.BindString(strings.Repeat(split, 100))
+		wantError(t, err, "the bound text has 5242880 bytes, more than 4194304; large files that are the same on every host belong into a package")
+	})
+}
+
+func TestMissingNamesEachRefOnce(t *testing.T) {
+	table := tableOf(
+		manifest.Slot{Ref: "Endpoint"}, manifest.Slot{Ref: "Host.Zone"},
+		manifest.Slot{Ref: "Host.Name"}, manifest.Slot{Ref: "Endpoint", Encode: []string{"json"}},
+	)
+	if got, want := Missing(table, Values{"Host.Name": "a"}), []string{"Endpoint", "Host.Zone"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("missing %q, want %q", got, want)
+	}
+	if got := Missing(table, everyValue()); got != nil {
+		t.Fatalf("missing %q, want none", got)
+	}
+}
+
+func FuzzBind(f *testing.F) {
+	f.Add([]byte("a " + placeholder(testMarker, 0) + " b"))
+	f.Add([]byte(testMarker + "1@" + testMarker + "2@" + testMarker))
+	f.Add([]byte(testMarker[:20] + placeholder(testMarker, 3)))
+	binder, err := NewBinder(tableOf(
+		manifest.Slot{Ref: "Host.Name"}, manifest.Slot{Ref: "Host.Index"},
+		manifest.Slot{Ref: "Endpoint", Encode: []string{"yaml", "shell"}}, manifest.Slot{Ref: "Roster.master[0].Zone", Encode: []string{"base64"}},
+	), everyValue())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		// A fuzzer cannot guess the marker: $ stands for it.
+		in = bytes.ReplaceAll(in, []byte("$"), []byte(testMarker))
+		before := bytes.Clone(in)
+		out, err := binder.Bind(in)
+		if !bytes.Equal(in, before) {
+			t.Fatal("the input was changed")
+		}
+		if err != nil {
+			return
+		}
+		if bytes.Contains(out, []byte(testMarker)) {
+			t.Fatalf("a placeholder is left in %q", out)
+		}
+		if !bytes.Contains(in, []byte(testMarker)) && !bytes.Equal(in, out) {
+			t.Fatalf("%q became %q", in, out)
+		}
+		again, err := binder.Bind(out)
+		if err != nil || !bytes.Equal(again, out) {
+			t.Fatalf("binding again gives %q, %v", again, err)
+		}
+	})
+}
+
+func BenchmarkBind(b *testing.B) {
+	table := tableOf(manifest.Slot{Ref: "Host.Name", Encode: []string{"json"}}, manifest.Slot{Ref: "Endpoint"})
+	line := strings.Repeat("key = value\n", 10) + "name = " + placeholder(testMarker, 0) + "\nurl = " + placeholder(testMarker, 1) + "\n"
+	in := []byte(strings.Repeat(line, 256<<10/len(line)))
+	binder, err := NewBinder(table, everyValue())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := binder.Bind(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package push
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// remoteGrace is how much longer than the coordinator the host waits before it gives up by itself.
+const remoteGrace = 30 * time.Second
+
+// conversation is the one channel with the script.
+type conversation struct {
+	host    *host
+	client  *ssh.Client
+	channel ssh.Channel
+	replies *replies
+	out     *transcript
+	token   string
+	total   int64
+
+	uploads   sync.WaitGroup
+	uploadErr error // read after uploads are done
+
+	streams sync.WaitGroup
+}
+
+// converse runs the script on the host, from the first word to the last.
+func (h *host) converse(ctx context.Context, client *ssh.Client) *Error {
+	c := &conversation{host: h, client: client, out: &transcript{}, token: rand.Text()}
+	err := c.run(ctx)
+	_ = client.Close() // also ends the goroutines below; all that matters was said
+	c.uploads.Wait()
+	c.streams.Wait()
+	if err == nil {
+		return nil
+	}
+	// The end of ctx closes the connection, which shows as all kinds of errors.
+	if ended := h.ended(ctx); ended != nil {
+		return ended
+	}
+	return err
+}
+
+func (c *conversation) run(ctx context.Context) *Error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	words, err := c.expect("host")
+	if err != nil {
+		return err
+	}
+	agent, err := c.choose(words)
+	if err != nil {
+		return err
+	}
+	c.host.enter(Uploading, nil)
+	c.upload(ctx, agent)
+	if _, err = c.expect("starting"); err != nil {
+		return err
+	}
+	c.out.forget()
+	c.host.enter(Starting, nil)
+	words, err = c.expect("done", "refused")
+	switch {
+	case err != nil:
+		return err
+	case words[0] == "done":
+		return nil
+	}
+	return c.notStarted(ctx, words[1:])
+}
+
+// open starts the script's first line.
+func (c *conversation) open() *Error {
+	channel, requests, err := c.client.OpenChannel("session", nil)
+	if err != nil {
+		return failure(SessionRefused, "no session: %s", printable(err.Error()))
+	}
+	c.channel = channel
+	c.streams.Go(func() { ssh.DiscardRequests(requests) })
+	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command(scriptSize())}))
+	if err != nil || !ok {
+		return failure(SessionRefused, "the host runs no command for %s", c.host.target.User)
+	}
+	c.replies = newReplies(channel, c.out)
+	c.streams.Go(func() {
+		if errors.Is(c.out.drain(channel.Stderr()), errTooMuchOutput) {
+			_ = c.client.Close() // the other stream's reader sees the total and says so
+		}
+	})
+	return nil
+}
+
+// expect waits for one of the script's words. Anything else is its failure or its end.
+func (c *conversation) expect(wanted ...string) ([]string, *Error) {
+	words, err := c.replies.next()
+	if err != nil {
+		return nil, c.silence(err)
+	}
+	for _, w := range wanted {
+		if words[0] == w {
+			return words, nil
+		}
+	}
+	if words[0] == "failed" && len(words) > 1 {
+		return nil, c.reported(words[1], printable(strings.Join(words[2:], " ")))
+	}
+	return nil, failure(BadOutput, "the host says %s where %s was expected", shorten(printable(strings.Join(words, " "))), strings.Join(wanted, " or "))
+}
+
+// reported turns what the script says into an error.
+func (c *conversation) reported(class, detail string) *Error {
+	detail = shorten(detail)
+	switch Class(class) {
+	case NoSpace:
+		return failure(NoSpace, "no room for the bootstrap agent (%d KiB): %s", c.total>>10, detail)
+	case NoDirectory:
+		return failure(NoDirectory, "no directory can take the bootstrap agent: %s", detail)
+	case MissingTool:
+		return failure(MissingTool, "the host has no %s", detail)
+	case SudoMissing:
+		return failure(SudoMissing, "%s is not root, and there is no sudo", c.host.target.User)
+	case CannotRun:
+		return failure(CannotRun, "the bootstrap agent ends with status %s when it is tried", detail).because(c.out.tail())
+	case UploadFailed:
+		if c.out.contains("No space left on device", "Disk quota exceeded") {
+			return failure(NoSpace, "the disk became full").because(c.out.tail())
+		}
+		return failure(UploadFailed, "%s", detail).because(c.out.tail())
+	}
+	return failure(BadOutput, "the host reports an unknown failure %s", shorten(printable(class)))
+}
+
+// silence explains the end of the script's output.
+func (c *conversation) silence(err error) *Error {
+	if tooMuch := c.out.count(0); tooMuch != nil {
+		return failure(BadOutput, "%w", tooMuch).because(c.out.tail())
+	}
+	_ = c.client.Close() // ends an upload that nobody reads any more
+	c.uploads.Wait()
+	if c.uploadErr != nil {
+		return failure(UploadFailed, "the bootstrap agent can't be read: %w", c.uploadErr).
+			remedy("Check the bootstrap agent's file on the coordinator.")
+	}
+	if c.host.current() == Authenticating {
+		return failure(SessionRefused, "the session ended before the script began").because(c.out.tail())
+	}
+	return failure(UploadFailed, "the connection ended early; it was %s", c.host.current()).because(c.out.tail())
+}
+
+func (c *conversation) choose(words []string) (Binary, *Error) {
+	if len(words) != 3 {
+		return Binary{}, failure(BadOutput, "the host says %s instead of what it is", shorten(printable(strings.Join(words, " "))))
+	}
+	arch, known := archOf(words[1], words[2])
+	agent, ok := c.host.opts.Agents[arch]
+	if !known || !ok {
+		return Binary{}, failure(Architecture, "the host is %s on %s; there is a bootstrap agent for Linux on %s",
+			shorten(printable(words[1])), shorten(printable(words[2])), c.host.opts.supported())
+	}
+	return agent, nil
+}
+
+// upload sends script, seed and agent in one stream, while the script's words are read.
+func (c *conversation) upload(ctx context.Context, agent Binary) {
+	limit := c.host.opts.HostTimeout + remoteGrace
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline) + remoteGrace
+	}
+	script := scriptFor(agent, c.host.target.Seed, c.token, limit)
+	c.total = int64(len(script)) + int64(len(c.host.target.Seed)) + agent.Size
+	content := &localReader{r: io.NewSectionReader(agent.Content, 0, agent.Size)}
+	progress := &progressWriter{w: c.channel, total: c.total, tell: c.host.tell, last: time.Now()}
+	c.uploads.Go(func() {
+		_, err := io.Copy(progress, io.MultiReader(strings.NewReader(script), strings.NewReader(string(c.host.target.Seed)), content))
+		if err == nil && content.n != agent.Size {
+			content.err = fmt.Errorf("it has %d bytes instead of %d", content.n, agent.Size)
+		}
+		if content.err != nil {
+			c.uploadErr = content.err
+			_ = c.channel.Close() // the script ends when its input does
+		}
+	})
+}
+
+// localReader tells an error of the local file from one of the connection.
+type localReader struct {
+	r   io.Reader
+	n   int64
+	err error
+}
+
+func (l *localReader) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	l.n += int64(n)
+	if err != nil && err != io.EOF {
+		l.err = err
+	}
+	return n, err
+}
+
+// progressWriter reports a few times a second what was sent.
+type progressWriter struct {
+	w           io.Writer
+	sent, total int64
+	last        time.Time
+	tell        func(Event)
+}
+
+const progressEvery = 250 * time.Millisecond
+
+func (p *progressWriter) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.sent += int64(n)
+	if now := time.Now(); p.sent == p.total || now.Sub(p.last) >= progressEvery {
+		p.last = now
+		p.tell(Event{Bytes: p.sent, Total: p.total})
+	}
+	return n, err
+}

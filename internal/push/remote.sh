@@ -1,0 +1,187 @@
+# Runs on the host with /bin/sh (dash, bash, busybox), as the login user, without a terminal. What precedes this text
+# sets token, agent_size, agent_sha256, seed_size and time_limit. Standard input goes on with the seed and then the
+# agent; its end means that the coordinator is gone. Everything is in functions and the call is the last line: a script
+# that arrived in part does nothing.
+
+say() { printf "muster-push: %s\n" "$*"; }
+
+fail() {
+	say "failed $*"
+	exit 1
+}
+
+# A shell runs its traps only between commands or in wait: so whatever may take long runs in the background.
+run() {
+	"$@" </dev/null &
+	child=$!
+	wait "$child"
+	rc=$?
+	child=
+	return "$rc"
+}
+
+# What sudo started belongs to root, and only sudo can end it.
+signal() {
+	kill -s "$1" -- "$2" 2>/dev/null
+	[ -z "$become" ] || $become kill -s "$1" -- "$2" 2>/dev/null
+}
+
+# The group $$ exists only if this shell leads it, so nothing else can be hit.
+end_child() {
+	signal TERM "$child"
+	signal TERM "-$$"
+	(
+		sleep 5
+		signal KILL "$child"
+	) >/dev/null 2>&1 &
+	killer=$!
+	wait "$child"
+	kill -s KILL "$killer" 2>/dev/null
+}
+
+leave() {
+	trap "" HUP INT TERM PIPE
+	trap - EXIT
+	[ -z "$child" ] || end_child
+	kill $watch $timer 2>/dev/null
+	[ -z "$dir" ] || rm -rf "$dir"
+}
+
+# The coordinator ends what takes too long; this is for the case that its word no longer gets through.
+expire() {
+	sleep "$time_limit" &
+	trap "kill $!; exit" TERM
+	wait "$!" && kill -s TERM "$$"
+}
+
+# Ends this shell as soon as standard input ends: the connection is gone.
+watch_input() {
+	read -r ignored <&3
+	kill -s TERM "$$"
+}
+
+choose_directory() {
+	need=$(((agent_size + seed_size) / 1024 + 64))
+	full=
+	why=
+	for base in /var/tmp /tmp "$HOME" "/run/user/$(id -u)" /dev/shm; do
+		# The path is said to the coordinator and comes back in a command, so it must need no quoting.
+		case $base in
+		/*[!A-Za-z0-9/._-]* | [!/]* | "") continue ;;
+		esac
+		if [ ! -d "$base" ] || [ ! -w "$base" ]; then
+			why="$why$base can't be written to, "
+			continue
+		fi
+		room=$(df -Pk "$base" 2>/dev/null | {
+			read -r ignored
+			read -r ignored ignored ignored room ignored
+			echo "$room"
+		})
+		case $room in
+		"" | *[!0-9]*) ;; # unknown: the upload will tell
+		*)
+			if [ "$room" -lt "$need" ]; then
+				full=1
+				why="$why$base has $room KiB free of $need, "
+				continue
+			fi
+			;;
+		esac
+		# Known before it exists, so that a signal in between leaves nothing. The token is random: nobody can
+		# have made it before, and mkdir follows no link.
+		dir=$base/muster-push-$token
+		if ! mkdir -m 700 "$dir" 2>/dev/null; then
+			why="$why$base takes no directory, "
+		elif ! printf "#!/bin/sh\nexit 0\n" >"$dir/probe"; then
+			full=1
+			why="$why$base takes no file, "
+		elif ! chmod 700 "$dir/probe" || ! "$dir/probe" 2>/dev/null; then
+			why="$why$base runs no programs (noexec), "
+		else
+			rm -f "$dir/probe"
+			return 0
+		fi
+		rm -rf "$dir"
+		dir=
+	done
+	[ -z "$full" ] || fail "no-space ${why%, }"
+	fail "no-directory ${why%, }"
+}
+
+# busybox's head reads more than it prints, so it can only be used on what comes last; dd with blocks of one byte
+# never takes more than it should, but is slow.
+receive() {
+	dd bs=1 count="$seed_size" of="$dir/seed" 2>/dev/null <&3 || return 1
+	case $reader in
+	head) head -c "$agent_size" <&3 >"$dir/bootstrap-agent" ;;
+	dd)
+		rest=$((agent_size % 65536))
+		{
+			dd bs=65536 iflag=fullblock count="$((agent_size / 65536))" 2>/dev/null &&
+				{ [ "$rest" -eq 0 ] || dd bs="$rest" iflag=fullblock count=1 2>/dev/null; }
+		} <&3 >"$dir/bootstrap-agent"
+		;;
+	esac
+}
+
+choose_tools() {
+	if [ "$(printf ab | head -c 1 2>/dev/null)" = a ]; then
+		reader=head
+	elif [ "$(printf ab | dd bs=1 iflag=fullblock count=1 2>/dev/null)" = a ]; then
+		reader=dd
+	else
+		fail "missing-tool head -c"
+	fi
+	for tool in sha256sum mkdir chmod rm df id wc sleep; do
+		command -v "$tool" >/dev/null || fail "missing-tool $tool"
+	done
+	become=
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || fail "sudo-missing"
+		sudo="sudo -n"
+	fi
+}
+
+main() {
+	PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin
+	become= sudo= dir= child= watch= timer=
+	# Everything on one stream, so that what is said and what is printed stay in order.
+	exec 2>&1 3<&0 </dev/null
+	trap leave EXIT
+	trap "exit 1" HUP INT TERM PIPE
+	expire >/dev/null 2>&1 3<&- &
+	timer=$!
+
+	choose_tools
+	choose_directory
+	run receive || fail "upload the host could not store it"
+	[ "$(wc -c <"$dir/seed")" -eq "$seed_size" ] || fail "upload the seed is incomplete"
+	[ "$(wc -c <"$dir/bootstrap-agent")" -eq "$agent_size" ] || fail "upload the bootstrap agent is incomplete"
+	watch_input >/dev/null 2>&1 &
+	watch=$!
+	set -- $(sha256sum <"$dir/bootstrap-agent")
+	[ "$1" = "$agent_sha256" ] || fail "upload the bootstrap agent arrived with another SHA-256"
+
+	chmod 700 "$dir/bootstrap-agent" || fail "upload chmod failed"
+	run "$dir/bootstrap-agent" version >/dev/null || fail "cannot-run $rc"
+
+	say "starting"
+	become=$sudo
+	if run $sudo "$dir/bootstrap-agent" launch "$dir/seed"; then
+		leave
+		say "done"
+		exit 0
+	fi
+	become=
+	# The coordinator may want to try with a terminal; the directory stays until it closes standard input.
+	kill "$watch" 2>/dev/null
+	watch=
+	say "refused $rc $dir"
+	run wait_for_end
+	exit 1
+}
+
+wait_for_end() { read -r ignored <&3; }
+
+main

@@ -1,0 +1,102 @@
+package push
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"muster/internal/manifest"
+)
+
+// Target is one host to push to.
+type Target struct {
+	// Name is what the operator calls the host; it may be empty.
+	Name string
+	// Address is a host name or an IP address, without a port. The host key is looked up under it, and under Name if
+	// nothing is known of Address.
+	Address string
+	// Port is 22 if it is 0.
+	Port int
+	// User is the login name; root, or one that may use sudo without a password.
+	User string
+	Seed Seed
+}
+
+// Seed is the content of a seed. It contains a join token, so it prints as a placeholder wherever a Target is printed,
+// logged or encoded.
+type Seed []byte
+
+const hiddenSeed = "[seed]"
+
+// Format implements fmt.Formatter for all verbs.
+func (Seed) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hiddenSeed) }
+
+// MarshalJSON implements json.Marshaler.
+func (Seed) MarshalJSON() ([]byte, error) { return json.Marshal(hiddenSeed) }
+
+// MarshalText serves the encoders that know text only.
+func (Seed) MarshalText() ([]byte, error) { return []byte(hiddenSeed), nil }
+
+// Options are the same for all hosts of a push.
+type Options struct {
+	// Agents is the bootstrap agent for each architecture.
+	Agents map[manifest.Arch]Binary
+	Auth   *Auth
+	// KnownHosts are files in the format of OpenSSH; one that doesn't exist counts as empty.
+	KnownHosts []string
+	// AcceptNewHostKeys trusts the key of a host of which nothing is known, and appends it to the first of KnownHosts
+	// before anything is sent. A key that differs from a known one is never accepted.
+	AcceptNewHostKeys bool
+	// Concurrency is how many hosts are worked on at the same time; 100 if it is 0.
+	Concurrency int
+	// ConnectTimeout covers a host's connection, key exchange and login; 20 seconds if it is 0.
+	ConnectTimeout time.Duration
+	// HostTimeout covers everything done with one host; 3 minutes if it is 0.
+	HostTimeout time.Duration
+}
+
+// Step says where the push to one host is.
+type Step string
+
+// The steps in their order; a push ends with Pushed or Failed.
+const (
+	Connecting     Step = "connecting"
+	Authenticating Step = "authenticating"
+	Uploading      Step = "uploading"
+	Starting       Step = "starting"
+	Pushed         Step = "pushed"
+	Failed         Step = "failed"
+)
+
+// Event tells the progress of one host.
+type Event struct {
+	Target Target
+	Step   Step
+	// Bytes of Total are sent, while uploading.
+	Bytes, Total int64
+	// NewHostKey is the fingerprint of a key that was accepted and recorded without having been known.
+	NewHostKey string
+	// Err says why, with Failed.
+	Err *Error
+	// Took is the time since the host's turn came.
+	Took time.Duration
+}
+
+// Result is the outcome of one host.
+type Result struct {
+	Target Target
+	// Err is nil if the bootstrap agent was started.
+	Err *Error
+	// NewHostKey is the fingerprint of a key that was accepted and recorded without having been known.
+	NewHostKey string
+	Took       time.Duration
+	// Steps says how long each step took that was begun, in their order.
+	Steps []StepTime
+}
+
+// StepTime is the duration of one step.
+type StepTime struct {
+	Step Step
+	Took time.Duration
+}

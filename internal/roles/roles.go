@@ -1,0 +1,174 @@
+// Package roles decides which host plays which role, and keeps the roster of the counted ones. It is data in, data out:
+// no network, no files, no clock.
+package roles
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"muster/internal/hosts"
+	"muster/internal/manifest"
+)
+
+// Spec is what the bundle and the operator say of roles. It is built once for a generation.
+type Spec struct {
+	roles     map[manifest.Role]Role
+	order     []manifest.Role
+	byAddress map[netip.Addr]Listed
+	byName    map[string]Listed
+	byPrefix  []Listed
+}
+
+// Role is one role with the rule that gives it to hosts which nothing else decides.
+type Role struct {
+	Name manifest.Role
+	// Count is the number of members of a counted role, 0 for an open one.
+	Count int
+	// Select lists labels that a host must have, all of them; an empty one selects nobody.
+	Select map[string]string
+}
+
+// Listed is a host, or all hosts of a prefix, that the cluster config names.
+type Listed struct {
+	Name    string
+	Address netip.Addr
+	Prefix  netip.Prefix
+	Role    manifest.Role
+	Labels  map[string]string
+	// place is the index that is kept for this host in a counted role.
+	place int
+}
+
+// Candidate is a host that wants a role, with every word that may decide it.
+type Candidate struct {
+	ID      hosts.ID
+	Name    string
+	Address netip.Addr
+	Labels  map[string]string
+	// Operator is the role by an operator's explicit word, Token the role that the join token is bound to.
+	Operator manifest.Role
+	Token    manifest.Role
+}
+
+// NewSpec checks that every listed host names a known role and that no counted role is listed beyond its count.
+func NewSpec(rs []Role, listed []Listed) (*Spec, error) {
+	s := &Spec{
+		roles:     make(map[manifest.Role]Role, len(rs)),
+		byAddress: make(map[netip.Addr]Listed),
+		byName:    make(map[string]Listed),
+	}
+	for _, r := range rs {
+		s.roles[r.Name] = r
+		s.order = append(s.order, r.Name)
+	}
+	places := make(map[manifest.Role]int)
+	for _, l := range listed {
+		role, known := s.roles[l.Role]
+		if !known {
+			return nil, fmt.Errorf("role %q of a listed host is not in the bundle", l.Role)
+		}
+		if role.Count > 0 {
+			if places[l.Role] == role.Count {
+				return nil, fmt.Errorf("more than %d hosts are listed for role %s", role.Count, l.Role)
+			}
+			l.place = places[l.Role]
+			places[l.Role]++
+		}
+		switch {
+		case l.Address.IsValid():
+			s.byAddress[l.Address.Unmap()] = l
+		case l.Prefix.IsValid():
+			s.byPrefix = append(s.byPrefix, l)
+		default:
+			s.byName[strings.ToLower(l.Name)] = l
+		}
+	}
+	// The longest prefix decides, whatever the order in the file.
+	slices.SortStableFunc(s.byPrefix, func(a, b Listed) int { return b.Prefix.Bits() - a.Prefix.Bits() })
+	return s, nil
+}
+
+// Role looks a role up.
+func (s *Spec) Role(name manifest.Role) (Role, bool) {
+	r, ok := s.roles[name]
+	return r, ok
+}
+
+// Roles lists the roles in the order of the bundle.
+func (s *Spec) Roles() []manifest.Role { return s.order }
+
+// Decision is a role with the reason why, and the place that the cluster config keeps for this host, or -1.
+type Decision struct {
+	Role  manifest.Role
+	Why   string
+	Place int
+}
+
+// Decide is the role of a candidate: by the operator's explicit word, the cluster config's list, the join token, the
+// selectors, in this order. The second value is false when nothing decides.
+//
+// A host's address and name are its own word, so a list entry gives a counted role only together with a token that is
+// bound to that role or with the operator's word: else any host could name itself a master.
+func (s *Spec) Decide(c Candidate) (Decision, bool) {
+	listed, isListed := s.listed(c)
+	if c.Operator != "" {
+		return Decision{Role: c.Operator, Why: "the operator's word", Place: placeFor(listed, isListed, c.Operator)}, true
+	}
+	if isListed && (s.roles[listed.Role].Count == 0 || c.Token == listed.Role) {
+		return Decision{Role: listed.Role, Why: "the cluster config's list", Place: placeFor(listed, isListed, listed.Role)}, true
+	}
+	if c.Token != "" {
+		return Decision{Role: c.Token, Why: "the join token", Place: -1}, true
+	}
+	for _, name := range s.order {
+		r := s.roles[name]
+		if r.Count == 0 && matches(r.Select, c.Labels) {
+			return Decision{Role: name, Why: "the role's selector", Place: -1}, true
+		}
+	}
+	return Decision{}, false
+}
+
+// Why says in a sentence why nothing decided.
+func (s *Spec) Why(c Candidate) string {
+	if l, ok := s.listed(c); ok {
+		return fmt.Sprintf("listed as %s, but its token is not bound to that role; an operator can assign it", l.Role)
+	}
+	return "not listed, its token is bound to no role and no selector matches; an operator can assign it"
+}
+
+func (s *Spec) listed(c Candidate) (Listed, bool) {
+	if l, ok := s.byAddress[c.Address.Unmap()]; ok {
+		return l, true
+	}
+	if l, ok := s.byName[strings.ToLower(c.Name)]; ok {
+		return l, true
+	}
+	for _, l := range s.byPrefix {
+		if l.Prefix.Contains(c.Address.Unmap()) {
+			return l, true
+		}
+	}
+	return Listed{}, false
+}
+
+func placeFor(l Listed, isListed bool, role manifest.Role) int {
+	if isListed && l.Role == role && !l.Prefix.IsValid() {
+		return l.place
+	}
+	return -1
+}
+
+func matches(want, have map[string]string) bool {
+	if len(want) == 0 {
+		return false
+	}
+	for k, v := range want {
+		if got, ok := have[k]; !ok || got != v {
+			return false
+		}
+	}
+	return true
+}

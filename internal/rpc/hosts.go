@@ -1,0 +1,196 @@
+package rpc
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"muster/internal/coordinator"
+	"muster/internal/hosts"
+	"muster/internal/identity"
+	"muster/internal/proof"
+	enrolmentv1 "muster/proto/muster/enrolment/v1"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+const (
+	// maxMessage bounds what a host may send; enrolment is bounded further by what it accepts.
+	maxMessage    = 1 << 20
+	maxEnrol      = 64 << 10
+	enrolTimeout  = 15 * time.Second
+	enrolsAtATime = 512
+)
+
+// NewHostServer is the door for hosts: enrolment without a certificate, sync with one.
+func NewHostServer(core *coordinator.Service, tlsConfig *tls.Config) (*grpc.Server, error) {
+	unary, stream := authorize(func(ctx context.Context) (context.Context, Identity, error) {
+		info, ok := tlsInfo(ctx)
+		if !ok || len(info.State.VerifiedChains) == 0 {
+			return nil, "", status.Error(codes.Unauthenticated, "this call needs a host certificate; enrol first")
+		}
+		id, err := core.Host(ctx, info.State.VerifiedChains[0][0])
+		if err != nil {
+			return nil, "", err
+		}
+		return withCaller(ctx, string(id)), HostCert, nil
+	})
+	server := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(tlsConfig)),
+		grpc.UnaryInterceptor(unary),
+		grpc.StreamInterceptor(stream),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(16),
+		grpc.MaxHeaderListSize(16<<10),
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 20 * time.Second, PermitWithoutStream: true}),
+	)
+	enrolmentv1.RegisterEnrolmentServiceServer(server, &enrolmentDoor{core: core, places: make(chan struct{}, enrolsAtATime)})
+	syncv1.RegisterSyncServiceServer(server, &syncDoor{core: core})
+	return server, Covered(server)
+}
+
+func tlsInfo(ctx context.Context) (credentials.TLSInfo, bool) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return credentials.TLSInfo{}, false
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	return info, ok
+}
+
+type enrolmentDoor struct {
+	enrolmentv1.UnimplementedEnrolmentServiceServer
+	core *coordinator.Service
+	// places bounds the dialogues under way at once. It is one bound for all: hosts behind one NAT share an address.
+	places chan struct{}
+}
+
+var errOrder = status.Error(codes.InvalidArgument, "enrolment is hello, then proof, once each")
+
+// Enroll is the dialogue hello, challenge, proof, credential.
+func (d *enrolmentDoor) Enroll(stream enrolmentv1.EnrolmentService_EnrollServer) error {
+	select {
+	case d.places <- struct{}{}:
+		defer func() { <-d.places }()
+	default:
+		return status.Error(codes.ResourceExhausted, "too many hosts enrol at once; try again in a moment")
+	}
+	// A stream that stays silent gives its place back: returning from the handler ends it.
+	result := make(chan error, 1)
+	go func() { result <- d.dialogue(stream) }()
+	timeout := time.NewTimer(enrolTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-result:
+		return err
+	case <-timeout.C:
+		return status.Error(codes.DeadlineExceeded, "the enrolment took too long")
+	}
+}
+
+func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServer) error {
+	ctx := stream.Context()
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	hello := first.GetHello()
+	if hello == nil {
+		return errOrder
+	}
+	if hello.Method != coordinator.MethodToken {
+		return status.Errorf(codes.InvalidArgument, "enrolment by %.32q is not offered", hello.Method)
+	}
+	csr, err := identity.CheckCSR(hello.Csr)
+	if err != nil {
+		return err
+	}
+	nonce := make([]byte, proof.NonceSize)
+	if _, err := rand.Read(nonce); err != nil {
+		return err
+	}
+	if err := stream.Send(&enrolmentv1.EnrollResponse{Step: &enrolmentv1.EnrollResponse_Challenge{
+		Challenge: &enrolmentv1.Challenge{Nonce: nonce},
+	}}); err != nil {
+		return err
+	}
+	second, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	p := second.GetProof()
+	if p == nil {
+		return errOrder
+	}
+	if len(p.Token)+len(p.HostName)+len(p.HostAddress)+len(p.Zone)+len(p.Signature) > maxEnrol {
+		return status.Error(codes.InvalidArgument, "the proof is too long")
+	}
+	info, ok := tlsInfo(ctx)
+	if !ok {
+		return status.Error(codes.Unauthenticated, "enrolment needs TLS")
+	}
+	exporter, err := proof.Exporter(&info.State)
+	if err != nil {
+		return err
+	}
+	if err := proof.Verify(csr.PublicKey(), proof.Transcript(nonce, exporter, csr.DER(), hello.Method), p.Signature); err != nil {
+		return status.Error(codes.PermissionDenied, "the proof of possession does not fit this connection and this key")
+	}
+	credential, err := d.core.Enroll(ctx, coordinator.Applicant{
+		CSR: csr, Token: p.Token, From: peerAddress(ctx),
+		Name: p.HostName, Address: p.HostAddress, Zone: p.Zone,
+	})
+	if err != nil {
+		return err
+	}
+	return stream.Send(&enrolmentv1.EnrollResponse{Step: &enrolmentv1.EnrollResponse_Credential{
+		Credential: &enrolmentv1.Credential{
+			HostId: string(credential.Host), Chain: credential.Chain, Expires: timestamppb.New(credential.Expires),
+		},
+	}})
+}
+
+// peerAddress is where the connection comes from. No header has a say in it.
+func peerAddress(ctx context.Context) netip.Addr {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return netip.Addr{}
+	}
+	ap, err := netip.ParseAddrPort(p.Addr.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}
+
+type syncDoor struct {
+	syncv1.UnimplementedSyncServiceServer
+	core *coordinator.Service
+}
+
+func (d *syncDoor) Sync(ctx context.Context, req *syncv1.SyncRequest) (*syncv1.SyncResponse, error) {
+	return d.core.Sync(ctx, hosts.ID(caller(ctx)), req)
+}
+
+func (d *syncDoor) Renew(ctx context.Context, req *syncv1.RenewRequest) (*syncv1.RenewResponse, error) {
+	csr, err := identity.CheckCSR(req.Csr)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := d.core.Renew(ctx, hosts.ID(caller(ctx)), csr)
+	if err != nil {
+		return nil, err
+	}
+	return &syncv1.RenewResponse{Chain: credential.Chain, Expires: timestamppb.New(credential.Expires)}, nil
+}

@@ -1,0 +1,12 @@
+main() {
+	umask 077
+	work=
+	trap leave EXIT
+	trap 'exit 1' HUP INT TERM
+	again="Then run: cloud-init single --name cc_scripts_user --frequency always"
+	obtain_agent
+	write_seed >"$work/seed"
+	"$work/bootstrap-agent" launch "$work/seed" || fail "the bootstrap agent did not start; what it said is above. $again"
+}
+
+main

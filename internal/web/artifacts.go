@@ -1,0 +1,90 @@
+// Package web is the HTTP front door for artifacts. It serves bytes that anyone may read and nothing else; it holds no
+// rule and knows no host.
+package web
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"muster/internal/manifest"
+)
+
+// immutable is true of whatever is named by its digest (RFC 8246).
+const immutable = "public, max-age=31536000, immutable"
+
+// Artifacts serves a generation's blobs below /blobs/ and its install.sh. Other files of the directory stay unseen.
+// Bytes go from the page cache to the socket without passing through this process (sendfile(2)).
+func Artifacts(dir string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /blobs/{shard}/{digest}", func(w http.ResponseWriter, r *http.Request) {
+		digest := manifest.Digest(r.PathValue("digest"))
+		if !digest.Valid() || !strings.HasPrefix(string(digest), r.PathValue("shard")) || len(r.PathValue("shard")) != 2 {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Cache-Control", immutable)
+		w.Header().Set("ETag", `"`+string(digest)+`"`)
+		w.Header().Set("Content-Type", "application/octet-stream")
+		serveFile(w, r, filepath.Join(dir, filepath.FromSlash(manifest.BlobPath(digest))))
+	})
+	mux.HandleFunc("GET /install.sh", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Content-Type", "text/x-shellscript")
+		serveFile(w, r, filepath.Join(dir, "install.sh"))
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// serveFile answers with ranges and conditions; the file's own time means nothing.
+func serveFile(w http.ResponseWriter, r *http.Request, path string) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		w.Header().Del("Cache-Control")
+		w.Header().Del("ETag")
+		http.NotFound(w, r)
+		return
+	}
+	if err != nil {
+		w.Header().Del("Cache-Control")
+		http.Error(w, "the artifact cannot be read", http.StatusInternalServerError)
+		return
+	}
+	defer f.Close()
+	http.ServeContent(w, r, "", time.Time{}, f)
+}
+
+// writeTimeout is long enough for 100 MiB over a slow line, and ends whoever reads one byte a minute.
+const writeTimeout = 30 * time.Minute
+
+// NewServer bounds what a client can make a server wait for.
+func NewServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       90 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+	}
+}
+
+// Serve runs until the server is shut down; that end is no error.
+func Serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
