@@ -233,7 +233,7 @@ func (p *clusterParser) readRoles(top cursor, c *cursor) {
 			p.cluster.Roles[manifest.Role(name)] = p.role(c, role)
 		})
 	}
-	if p.bundle == nil {
+	if p.bundle == nil || c != nil && c.node.Kind != yaml.MappingNode {
 		return
 	}
 	for _, role := range p.bundle.Roles {

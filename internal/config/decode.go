@@ -60,7 +60,8 @@ func must(name, remedy string, read func(cursor)) field {
 	return field{name: name, read: read, remedy: remedy}
 }
 
-// fields reads a mapping with a fixed set of keys, in the order of the set.
+// fields reads a mapping with a fixed set of keys, in the order of the set. It says whether the keys are in order: when
+// one is not known, it may be the very one that another check would miss.
 func (c cursor) fields(set ...field) bool {
 	if !c.isMapping() {
 		return false
@@ -70,17 +71,21 @@ func (c cursor) fields(set ...field) bool {
 		names[i] = f.name
 	}
 	values := make([]cursor, len(set))
+	var meant []string
+	good := true
 	for key, value := range c.entries() {
 		i := slices.Index(names, key)
 		switch {
 		case i < 0:
 			value.failKey("unknown key"+suggestion(key, names), "the keys here are "+join(names, "and"))
+			meant, good = append(meant, nearest(key, names)), false
 		case values[i].node == nil:
 			values[i] = value
 		}
 	}
 	for i, f := range set {
 		switch {
+		case values[i].node == nil && slices.Contains(meant, f.name):
 		case values[i].node == nil && f.remedy != "":
 			c.missing(f.name, "is required", f.remedy)
 		case values[i].node == nil:
@@ -90,7 +95,7 @@ func (c cursor) fields(set ...field) bool {
 			f.read(values[i])
 		}
 	}
-	return true
+	return good
 }
 
 // entries are the pairs of a mapping, in the order of the file. A key that stands twice is reported elsewhere.

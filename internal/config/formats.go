@@ -2,10 +2,12 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +47,14 @@ var standardFormats = map[string]format{
 	"uuid":      {what: "a UUID", example: "6ba7b810-9dad-11d1-80b4-00c04fd430c8"},
 	"regex":     {what: "a regular expression", example: "^a.*$"},
 	"semver":    {what: "a semantic version", example: "1.2.3"},
+}
+
+var formatNames = slices.Sorted(maps.Keys(allFormats()))
+
+func allFormats() map[string]format {
+	all := maps.Clone(standardFormats)
+	maps.Copy(all, formats)
+	return all
 }
 
 func isIP(s string) bool {

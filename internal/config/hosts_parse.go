@@ -138,7 +138,7 @@ func (h *hostsParser) countMember(c cursor, name manifest.Role, cidr *cursor) {
 	h.members[name]++
 	allowed := h.cluster.Roles[name].Count
 	if n := h.members[name]; allowed > 0 && n > allowed {
-		c.fail(fmt.Sprintf("is the %s host with the role %s, of which there are %d", ordinal(n), name, allowed),
+		c.fail(fmt.Sprintf("is the %s host with the role %s, whose count is %d", ordinal(n), name, allowed),
 			tooManyRemedy(role, allowed))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // bundleFile is what the file of a bundle is called in the bundle's directory.
@@ -44,13 +45,13 @@ func loadNamedBundle(c cursor, dir string) (*Bundle, Problems) {
 	path := filepath.Join(dir, s)
 	info, err := os.Stat(path)
 	if err != nil {
-		named.fail(fmt.Sprintf("there is no bundle at %s: %v", quote(path), cause(err)), "name the bundle's directory, relative to this file")
+		named.fail(fmt.Sprintf("there is no bundle at %s: %v", strconv.Quote(path), cause(err)), "name the bundle's directory, relative to this file")
 		return nil, nil
 	}
 	if info.IsDir() {
 		path = filepath.Join(path, bundleFile)
 		if _, err := os.Stat(path); err != nil {
-			named.fail(fmt.Sprintf("the directory %s is not a bundle: it has no %s", quote(filepath.Dir(path)), bundleFile), "name the directory that "+bundleFile+" lies in, relative to this file")
+			named.fail(fmt.Sprintf("the directory %s is not a bundle: it has no %s", strconv.Quote(filepath.Dir(path)), bundleFile), "name the directory that "+bundleFile+" lies in, relative to this file")
 			return nil, nil
 		}
 	}

@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,23 +126,32 @@ func closeValue(v any) any {
 
 // at gives the part of the schema that a location of the library names, nil if there is none.
 func (s *schema) at(location string) map[string]any {
-	var v any = s.raw
+	v, _ := lookup(s.raw, location)
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// lookup follows a JSON pointer, the part of location after the #.
+func lookup(raw map[string]any, location string) (any, bool) {
+	var v any = raw
 	for _, token := range pointerTokens(location) {
 		switch below := v.(type) {
 		case map[string]any:
-			v = below[token]
+			var ok bool
+			if v, ok = below[token]; !ok {
+				return nil, false
+			}
 		case []any:
 			i, err := strconv.Atoi(token)
 			if err != nil || i < 0 || i >= len(below) {
-				return nil
+				return nil, false
 			}
 			v = below[i]
 		default:
-			return nil
+			return nil, false
 		}
 	}
-	m, _ := v.(map[string]any)
-	return m
+	return v, true
 }
 
 func pointerTokens(location string) []string {
@@ -169,19 +180,19 @@ func (c cursor) schema() (map[string]any, *schema) {
 	if !c.isMapping() || !ok || !isMapping {
 		return nil, nil
 	}
-	r := schemaReader{failed: new(bool), defaults: &[]schemaDefault{}}
+	r := schemaReader{raw: raw}
 	if t, ok := raw["type"]; ok && t != "object" {
 		valueOf(c, "type").fail("the parameters are a mapping, so the type here must be object", "write type: object, or leave it out")
 		return nil, nil
 	}
 	before := len(c.problems)
 	r.read(c, "", true)
-	if (cursor{report: &report{problems: c.problems[before:]}}).failed() {
+	if c.problems[before:].Err() != nil {
 		return nil, nil
 	}
 	s, err := newSchema(raw)
 	if err != nil {
-		c.explainCompile(err)
+		c.explainCompile(err, raw)
 		return nil, nil
 	}
 	r.checkDefaults(s)
@@ -189,11 +200,11 @@ func (c cursor) schema() (map[string]any, *schema) {
 }
 
 // explainCompile reports why the library refused the schema; most likely a keyword has a value of the wrong kind.
-func (c cursor) explainCompile(err error) {
+func (c cursor) explainCompile(err error, raw map[string]any) {
 	var invalid *jsonschema.SchemaValidationError
 	var validation *jsonschema.ValidationError
 	if errors.As(err, &invalid) && errors.As(invalid.Err, &validation) {
-		e := explainer{cursor: c, value: nil, schema: &schema{}}
+		e := explainer{cursor: c, value: raw, schema: &schema{}}
 		e.explain(validation)
 		return
 	}
@@ -203,8 +214,8 @@ func (c cursor) explainCompile(err error) {
 
 // schemaReader looks through a schema for what the library accepts but what would never work, with positions.
 type schemaReader struct {
-	failed   *bool
-	defaults *[]schemaDefault
+	raw      map[string]any
+	defaults []schemaDefault
 }
 
 // schemaDefault is a default in the schema, and where.
@@ -230,50 +241,36 @@ var (
 )
 
 // read reads a schema; filled says whether a default in it would be filled in.
-func (r schemaReader) read(c cursor, pointer string, filled bool) {
+func (r *schemaReader) read(c cursor, pointer string, filled bool) {
 	if c.node.Kind != yaml.MappingNode {
 		return // true, false, or something that the meta-schema refuses
 	}
 	c.named(func(keyword string, c cursor) {
 		below := pointerTo(pointer, keyword)
-		filled := filled && slices.Contains(filledBelow, keyword)
+		descend := filled && slices.Contains(filledBelow, keyword)
 		switch {
 		case strings.HasPrefix(keyword, "x-"):
-		case keyword == "x-remedy":
 		case !slices.Contains(keywords, keyword):
-			c.failKey("JSON Schema 2020-12 has no such keyword that Muster supports"+suggestion(keyword, keywords), "correct the keyword, or begin its name with x- if it is a note of your own")
+			c.failKey("unknown or unsupported keyword"+suggestion(keyword, keywords), "write a keyword of JSON Schema 2020-12, or begin its name with x- if it is a note of your own")
 		case slices.Contains(schemaMaps, keyword) && c.node.Kind == yaml.MappingNode:
 			c.named(func(name string, c cursor) {
 				if keyword == "patternProperties" {
 					checkPattern(c, name, c.at)
 				}
-				r.read(c, pointerTo(below, name), filled)
+				r.read(c, pointerTo(below, name), descend)
 			})
 		case slices.Contains(schemaLists, keyword) && c.node.Kind == yaml.SequenceNode:
-			c.items(func(i int, c cursor) { r.read(c, pointerTo(below, strconv.Itoa(i)), filled) })
+			c.items(func(i int, c cursor) { r.read(c, pointerTo(below, strconv.Itoa(i)), descend) })
 		case slices.Contains(schemaValues, keyword):
-			r.read(c, below, filled)
+			r.read(c, below, descend)
 		default:
-			r.readWord(keyword, c, pointer, pointer != "" && r.reached(pointer, filled))
+			// The top's own default is not: there is always a mapping, if an empty one.
+			r.readWord(keyword, c, pointer, filled && pointer != "")
 		}
 	})
 }
 
-// reached says whether the default of a schema is filled in: some keyword on the way to it may prevent that.
-func (r schemaReader) reached(pointer string, _ bool) bool {
-	tokens := pointerTokens("#" + pointer)
-	for i := 0; i < len(tokens); i++ {
-		switch {
-		case !slices.Contains(filledBelow, tokens[i]):
-			return false
-		case slices.Contains(schemaMaps, tokens[i]) || slices.Contains(schemaLists, tokens[i]):
-			i++ // the name or number that follows is not a keyword
-		}
-	}
-	return true
-}
-
-func (r schemaReader) readWord(keyword string, c cursor, pointer string, filled bool) {
+func (r *schemaReader) readWord(keyword string, c cursor, pointer string, filled bool) {
 	text := ""
 	if c.node.Kind == yaml.ScalarNode && isText(c.node) {
 		text = c.node.Value
@@ -286,6 +283,13 @@ func (r schemaReader) readWord(keyword string, c cursor, pointer string, filled 
 	case "$ref", "$dynamicRef":
 		if text != "" && !strings.HasPrefix(text, "#") {
 			c.fail("the reference "+quote(text)+" leads out of the bundle's schema; nothing is ever loaded", "put what it refers to into $defs, and refer to it with #/$defs/name")
+		} else if _, ok := lookup(r.raw, text); strings.HasPrefix(text, "#/") && !ok {
+			c.fail("the reference "+quote(text)+" leads to nothing", "define it in $defs of the parameters, or correct the reference, which has the form #/$defs/name")
+		}
+	case "type":
+		if text != "" && typeWords[text] == "" {
+			types := slices.Sorted(maps.Keys(typeWords))
+			c.fail("unknown type "+quote(text)+suggestion(text, types), "the types are "+join(types, "and"))
 		}
 	case "format":
 		if text == "" {
@@ -294,16 +298,23 @@ func (r schemaReader) readWord(keyword string, c cursor, pointer string, filled 
 		_, own := formats[text]
 		_, standard := standardFormats[text]
 		if !own && !standard {
-			c.fail("unknown format "+quote(text)+suggestion(text, formatNames()), "the formats are "+join(formatNames(), "and"))
+			c.fail("unknown format "+quote(text)+suggestion(text, formatNames), "the formats are "+join(formatNames, "and"))
 		}
 	case "pattern":
 		if text != "" {
 			checkPattern(c, text, c.node)
 		}
 	case "default":
-		*r.defaults = append(*r.defaults, schemaDefault{c, pointer})
+		r.defaults = append(r.defaults, schemaDefault{c, pointer})
 		if !filled {
 			c.warn("this default is never filled in", "move it to the parameter itself below properties; defaults below if, oneOf and the like are only read by people")
 		}
+	}
+}
+
+// checkPattern checks a regular expression; at is where it stands.
+func checkPattern(c cursor, pattern string, at *yaml.Node) {
+	if _, err := regexp.Compile(pattern); err != nil {
+		c.failAt(at, quote(pattern)+" is not a regular expression: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "), "correct it; the syntax is Go's, which has no look-around and no back-references")
 	}
 }

@@ -13,7 +13,8 @@ func suggestion(word string, known []string) string {
 // longestWord bounds the work of comparing: no name that Muster knows is longer.
 const longestWord = 64
 
-// nearest gives the known word with the smallest edit distance to word, if that is small for its length.
+// nearest gives the known word with the smallest edit distance to word, if that is small for its length. A word that is
+// only cut short is as near as one with a single slip.
 func nearest(word string, known []string) string {
 	if len(word) > longestWord {
 		return ""
@@ -24,7 +25,11 @@ func nearest(word string, known []string) string {
 		if len(k) > longestWord || k == "" {
 			continue
 		}
-		if d := editDistance(fold(word), fold(k)); d < distance && d < len(k) {
+		d := editDistance(fold(word), fold(k))
+		if len(word) >= 3 && strings.HasPrefix(fold(k), fold(word)) {
+			d = min(d, 1)
+		}
+		if d < distance && d < len(k) {
 			best, distance = k, d
 		}
 	}

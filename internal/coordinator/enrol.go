@@ -280,6 +280,10 @@ func (s *Service) Host(ctx context.Context, cert *x509.Certificate) (hosts.ID, e
 	if err != nil {
 		return "", fault.New(fault.Denied, "this host belongs to another cluster: uninstall it, then push again", "the certificate names no host of this cluster").Because(err)
 	}
+	// A connection may live longer than the certificate that it was opened with.
+	if s.clock().After(cert.NotAfter) {
+		return "", fault.New(fault.Denied, "the bootstrap agent renews it by itself", "the certificate of host %s has expired", id)
+	}
 	serial := identity.Serial(cert)
 	host, err := s.record(ctx, hosts.ID(id))
 	if err != nil {
@@ -306,9 +310,14 @@ func (s *Service) Host(ctx context.Context, cert *x509.Certificate) (hosts.ID, e
 func (s *Service) Renew(ctx context.Context, id hosts.ID, csr *identity.CheckedCSR) (Credential, error) {
 	var chain [][]byte
 	var expires time.Time
-	err := s.change(ctx, id, func(_ store.Writer, h *hosts.Host) (err error) {
+	err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
 		chain, h.NextSerial, expires, err = s.ca.IssueHost(csr, proof.HostID(id), s.clock(), identity.HostTTL)
-		return err
+		if err != nil {
+			return err
+		}
+		// A host whose certificate expired comes back by its newest key.
+		keyID := csr.KeyID()
+		return write(w, keyKeys+hex.EncodeToString(keyID[:]), id)
 	})
 	if err != nil {
 		return Credential{}, err

@@ -52,7 +52,8 @@ type issuer struct {
 	key  *ecdsa.PrivateKey
 }
 
-// newSerial draws the 128 random bits of a serial number; RFC 5280, 4.1.2.2 wants it positive.
+// newSerial draws a serial number of 128 bits. The last is set, because RFC 5280, 4.1.2.2 wants it positive; the others
+// are random.
 func newSerial() (*big.Int, error) {
 	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {

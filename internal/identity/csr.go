@@ -3,7 +3,6 @@ package identity
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -23,25 +22,24 @@ var ErrCSR = errors.New("certificate request refused")
 // what else was requested cannot be reached from here.
 type CheckedCSR struct {
 	der    []byte
-	public crypto.PublicKey
+	public *ecdsa.PublicKey
 	keyID  [sha256.Size]byte
 }
 
 // DER is the request as it came, for proof.Transcript.
 func (c *CheckedCSR) DER() []byte { return c.der }
 
-// PublicKey is an *ecdsa.PublicKey on P-256 or an ed25519.PublicKey, for proof.Verify.
-func (c *CheckedCSR) PublicKey() crypto.PublicKey { return c.public }
+// PublicKey is the key, on P-256, for proof.Verify.
+func (c *CheckedCSR) PublicKey() *ecdsa.PublicKey { return c.public }
 
 // KeyID is the SHA-256 of the SubjectPublicKeyInfo: the same for every request with this key, so that a retry is known.
 func (c *CheckedCSR) KeyID() [sha256.Size]byte { return c.keyID }
 
 // Checked before anything is computed with the key: verification with a huge RSA key is a way to keep a CPU busy, and
 // Go accepts SHA-1 in requests.
-var signaturesAccepted = []x509.SignatureAlgorithm{x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512, x509.PureEd25519}
+var signaturesAccepted = []x509.SignatureAlgorithm{x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512}
 
-// CheckCSR accepts a PKCS#10 request (RFC 2986) in DER that has an ECDSA key on P-256 or an Ed25519 key and is signed
-// with it.
+// CheckCSR accepts a PKCS#10 request (RFC 2986) in DER that has an ECDSA key on P-256 and is signed with it.
 func CheckCSR(der []byte) (*CheckedCSR, error) {
 	if len(der) > MaxCSRSize {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are accepted", ErrCSR, len(der), MaxCSRSize)
@@ -67,7 +65,7 @@ func CheckCSR(der []byte) (*CheckedCSR, error) {
 	return &CheckedCSR{der: slices.Clone(der), public: public, keyID: sha256.Sum256(spki)}, nil
 }
 
-func checkKey(key crypto.PublicKey) (crypto.PublicKey, error) {
+func checkKey(key crypto.PublicKey) (*ecdsa.PublicKey, error) {
 	const want = "use an ECDSA key on P-256"
 	switch key := key.(type) {
 	case *ecdsa.PublicKey:
@@ -75,10 +73,8 @@ func checkKey(key crypto.PublicKey) (crypto.PublicKey, error) {
 			return key, nil
 		}
 		return nil, fmt.Errorf("%w: an ECDSA key on %s; %s", ErrCSR, key.Curve.Params().Name, want)
-	case ed25519.PublicKey:
-		return key, nil
 	case *rsa.PublicKey:
 		return nil, fmt.Errorf("%w: an RSA key of %d bits; %s", ErrCSR, key.N.BitLen(), want)
 	}
-	return nil, fmt.Errorf("%w: an unknown kind of key; %s", ErrCSR, want)
+	return nil, fmt.Errorf("%w: another kind of key; %s", ErrCSR, want)
 }

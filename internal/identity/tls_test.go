@@ -228,9 +228,9 @@ func TestServerRefusesClients(t *testing.T) {
 		"a certificate signed by itself":         {selfSigned(), start, nil, "unknown authority"},
 		"a server's certificate":                 {&serverCert, start, nil, "incompatible key usage"},
 		"a host certificate without its key":     {stolen, start, nil, "invalid signature"},
-		"a client that speaks TLS 1.2 only":      {nil, start, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, "protocol version"},
-		"a client that speaks another protocol":  {nil, start, func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }, "protocol"},
-		"an enrolled client with TLS 1.2 only":   {hostCertificate(t, ca, start), start, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, "protocol version"},
+		"a client that speaks TLS 1.2 only":      {nil, start, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, "unsupported versions"},
+		"a client that speaks another protocol":  {nil, start, func(c *tls.Config) { c.NextProtos = []string{"smtp"} }, "protocol"},
+		"an enrolled client with TLS 1.2 only":   {hostCertificate(t, ca, start), start, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }, "unsupported versions"},
 		"a chain that lacks the intermediate":    {&tls.Certificate{Certificate: stolen.Certificate[:1], PrivateKey: stolen.PrivateKey}, start, nil, "unknown authority"},
 		"a chain that begins with the CA's cert": {&tls.Certificate{Certificate: stolen.Certificate[1:], PrivateKey: stolen.PrivateKey}, start, nil, ""},
 	} {

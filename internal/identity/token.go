@@ -44,18 +44,19 @@ func (h *SecretHash) UnmarshalText(text []byte) error {
 }
 
 // Token is a join token, mt1.<id>.<secret>. However it is printed, logged or encoded, only the ID shows; Reveal is the
-// one way to the text. The zero Token is no token and is never admitted.
+// one way to the text. The zero Token is no token and is never admitted. Tokens cannot be compared or be keys of a map:
+// use the ID, and TokenRecord.Verify.
 type Token struct {
 	id TokenID
-	// A pointer, because fmt does not call the methods of a value in somebody's unexported field; it prints the
-	// address then.
-	secret *[secretSize]byte
+	// A function, because fmt does not call the methods of a value in somebody's unexported field, and reads through
+	// pointers there for a wrong verb; of a function it has but the address.
+	secret func() [secretSize]byte
 }
 
 // NewToken draws a token from random, crypto/rand.Reader outside of tests: 60 bits of ID, 256 bits of secret.
 func NewToken(random io.Reader) (Token, error) {
 	var id [tokenIDLength]byte
-	secret := new([secretSize]byte)
+	var secret [secretSize]byte
 	if _, err := io.ReadFull(random, id[:]); err != nil {
 		return Token{}, fmt.Errorf("drawing a join token: %w", err)
 	}
@@ -65,7 +66,7 @@ func NewToken(random io.Reader) (Token, error) {
 	for i := range id {
 		id[i] = base32Letters[id[i]%byte(len(base32Letters))] // 32 divides 256: no bias
 	}
-	return Token{TokenID(id[:]), secret}, nil
+	return makeToken(TokenID(id[:]), secret), nil
 }
 
 // ParseToken accepts exactly the texts that Reveal returns: each token has one.
@@ -83,7 +84,11 @@ func ParseToken(text string) (Token, error) {
 	if err != nil || len(decoded) != secretSize {
 		return Token{}, ErrToken
 	}
-	return Token{TokenID(parts[1]), (*[secretSize]byte)(decoded)}, nil
+	return makeToken(TokenID(parts[1]), [secretSize]byte(decoded)), nil
+}
+
+func makeToken(id TokenID, secret [secretSize]byte) Token {
+	return Token{id, func() [secretSize]byte { return secret }}
 }
 
 // ID names the token without giving it away.
@@ -94,15 +99,17 @@ func (t Token) Reveal() string {
 	if t.secret == nil {
 		return ""
 	}
-	return tokenPrefix + "." + string(t.id) + "." + base64.RawURLEncoding.EncodeToString(t.secret[:])
+	secret := t.secret()
+	return tokenPrefix + "." + string(t.id) + "." + base64.RawURLEncoding.EncodeToString(secret[:])
 }
 
 // Hash is what to store and compare instead of the secret.
 func (t Token) Hash() SecretHash {
-	if t.secret == nil {
-		return sha256.Sum256(make([]byte, secretSize)) // the same work, and TokenRecord.Verify refuses
+	var secret [secretSize]byte
+	if t.secret != nil { // if not, the same work is done, and TokenRecord.Verify refuses
+		secret = t.secret()
 	}
-	return sha256.Sum256(t.secret[:])
+	return sha256.Sum256(secret[:])
 }
 
 // String shows the ID and that there is more.

@@ -59,6 +59,7 @@ func TestWhatCannotBeEncodedIsRefused(t *testing.T) {
 		{"bytes in a list as YAML", "yaml", []any{"\xff"}, "a YAML string cannot hold bytes that are not UTF-8; use | base64 and decode it where it is used"},
 		{"NUL in a shell word", "shell", "a\x00", "a shell word cannot hold a NUL byte; use | base64 and decode it where it is used"},
 		{"NUL in a unit", "systemd", "a\x00", "a systemd setting cannot hold a NUL byte; use | base64 and decode it where it is used"},
+		{"a noncharacter in a unit", "systemd", "\ufffe", "a systemd setting cannot hold Unicode's noncharacters, such as U+FFFE; use | base64 and decode it where it is used"},
 		{
 			"a dollar sign in a unit", "systemd", "$HOME",
 			"a dollar sign means one thing in Environment= and another in ExecStart=, so | systemd refuses it; " +

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -118,41 +119,49 @@ func TestAShellReadsTheValue(t *testing.T) {
 	})
 }
 
-// systemd-tmpfiles unquotes its fields and expands specifiers with the functions that unit files are read with.
+// systemd repeats an invalid assignment after unquoting it and expanding its specifiers, which shows what it read.
 func TestSystemdReadsTheValue(t *testing.T) {
-	program, err := exec.LookPath("systemd-tmpfiles")
+	program, err := exec.LookPath("systemd-analyze")
 	if err != nil {
-		t.Skip("no systemd-tmpfiles here")
+		t.Skip("no systemd-analyze here")
 	}
-	dir := t.TempDir()
+	unit := filepath.Join(t.TempDir(), "test.service")
+	read := func(file string) string {
+		if err := os.WriteFile(unit, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// It fails, because of the invalid assignments.
+		out, _ := exec.Command(program, "verify", "--man=no", "--recursive-errors=no", unit).CombinedOutput()
+		return string(out)
+	}
+	const start, invalid = "[Service]\nExecStart=/bin/true\n", ": Invalid environment assignment, ignoring: 1=a"
+	if out := read(start + "Environment=1=a\n"); out != unit+":3"+invalid+"\n" {
+		t.Skipf("this systemd-analyze reports something else: %s", out)
+	}
 	rapid.Check(t, func(t *rapid.T) {
-		value := strings.NewReplacer("/", "", "$", "").Replace(textWithoutNUL().Draw(t, "value"))
-		if len(value) > 200 {
-			value = strings.ToValidUTF8(value[:200], "")
+		file, want := start, ""
+		assign := func(quote, value string) {
+			file += "Environment=" + quote + "1=a" + encodeOrFail(t, value, "systemd") + quote + "\n"
+			want += unit + ":" + strconv.Itoa(strings.Count(file, "\n")) + invalid + value + "\n"
 		}
-		encoded := encodeOrFail(t, value, "systemd")
-		place, err := os.MkdirTemp(dir, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		config := filepath.Join(dir, "tmpfiles.conf")
-		bare, double, single := place+"/b-", place+"/d-", place+"/s-"
-		lines := "d " + bare + encoded + "\nd \"" + double + encoded + "\"\nd '" + single + encoded + "'\n"
-		if err := os.WriteFile(config, []byte(lines), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.Command(program, "--create", config).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", lines, err, out)
-		}
-		paths := []string{bare, double, single}
-		if value == "" {
-			paths = paths[:2]
-		}
-		for _, path := range paths {
-			if _, err := os.Lstat(path + value); err != nil {
-				found, _ := os.ReadDir(place)
-				t.Fatalf("%s made %q: %v", lines, found, err)
+		for _, value := range rapid.SliceOfN(textWithoutNUL(), 1, 10).Draw(t, "values") {
+			// Dollar signs and noncharacters are refused, and of line ends the report makes something else.
+			value = strings.Map(func(r rune) rune {
+				if noncharacter(r) || strings.ContainsRune("$\n\r", r) {
+					return -1
+				}
+				return r
+			}, value)
+			// A longer line of the report is cut.
+			value = strings.ToValidUTF8(value[:min(len(value), 500)], "")
+			assign("", value)
+			assign(`"`, value)
+			if value != "" {
+				assign(`'`, value)
 			}
+		}
+		if out := read(file); out != want {
+			t.Fatalf("%s\ngives\n%q\nwant\n%q", file, out, want)
 		}
 	})
 }

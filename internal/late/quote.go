@@ -37,8 +37,9 @@ func yamlText(s string) (string, error) {
 //	Environment="KEY=a {{ .Host.Name | systemd }}"
 //	ExecStart=/bin/program --name {{ .Host.Name | systemd }}
 //
-// is safe. Empty text has no escape: it becomes two double quotes, which is right except inside of single ones. A percent sign is doubled because specifiers are expanded after unquoting, in both settings (systemd.unit(5)).
-// A dollar sign is refused: ExecStart= wants it doubled (systemd.service(5)), in Environment= it has no special meaning
+// is safe. Empty text has no escape: it becomes two double quotes, which is right except inside of single ones. A
+// percent sign is doubled because specifiers are expanded after unquoting, in both settings (systemd.unit(5)). A dollar
+// sign is refused: ExecStart= wants it doubled (systemd.service(5)), in Environment= it has no special meaning
 // (systemd.exec(5)), and which of the two this is cannot be known. Settings without quoting, such as Description=, do
 // not understand the escapes.
 func systemdText(s string) (string, error) {
@@ -50,6 +51,8 @@ func systemdText(s string) (string, error) {
 		return `""`, nil
 	case strings.ContainsRune(s, 0):
 		return "", nulError("a systemd setting")
+	case strings.ContainsFunc(s, noncharacter):
+		return "", &Error{"a systemd setting cannot hold Unicode's noncharacters, such as U+FFFE", "use | base64 and decode it where it is used"}
 	case strings.ContainsRune(s, '$'):
 		return "", &Error{
 			"a dollar sign means one thing in Environment= and another in ExecStart=, so | systemd refuses it",
@@ -71,6 +74,10 @@ func systemdText(s string) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// noncharacter says whether r is one of the code points that Unicode will never assign; systemd takes a line with one
+// for damaged and ignores it.
+func noncharacter(r rune) bool { return r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef }
 
 // The escapes that are a backslash and one more character.
 var (

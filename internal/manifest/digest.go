@@ -23,13 +23,29 @@ func validHex(s string) bool {
 }
 
 // IsLabel says whether s is a DNS label in lower case: up to 63 letters, digits and hyphens, with no hyphen at an end.
-// Clusters, roles and packages have such names, so that they fit into paths, unit names and URLs without quoting.
+// Clusters and roles have such names.
 func IsLabel(s string) bool {
 	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
 	}
 	for i := range len(s) {
 		if c := s[i]; c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// IsName says whether s can name a package, a unit or a check: up to 64 lower-case letters, digits, dots, hyphens and
+// underscores, beginning with a letter or digit. Such names fit into paths, unit names and URLs without quoting.
+func IsName(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		plain := c >= '0' && c <= '9' || c >= 'a' && c <= 'z'
+		if !plain && (i == 0 || c != '.' && c != '-' && c != '_') {
 			return false
 		}
 	}

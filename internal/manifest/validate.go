@@ -102,8 +102,8 @@ func (b Blob) validate() error {
 }
 
 func (p Package) validate() error {
-	if !IsLabel(p.Name) {
-		return fmt.Errorf("the name is not a DNS label")
+	if !IsName(p.Name) {
+		return fmt.Errorf("not a plain name")
 	}
 	for arch, blob := range p.Blobs {
 		if err := blob.validate(); err != nil || !arch.Valid() {
@@ -132,7 +132,7 @@ func (u Unit) validate(cluster string) error {
 	name, ok := strings.CutSuffix(u.Name, ".service")
 	if ok {
 		name, ok = strings.CutPrefix(name, cluster+"-")
-		ok = ok && IsLabel(name)
+		ok = ok && IsName(name)
 	}
 	if !ok && u.Name != cluster+".target" {
 		return fmt.Errorf("not %s-NAME.service or %s.target", cluster, cluster)
@@ -145,8 +145,8 @@ func (u Unit) validate(cluster string) error {
 
 func (c Check) validate() error {
 	switch {
-	case !IsLabel(c.Name):
-		return fmt.Errorf("the name is not a DNS label")
+	case !IsName(c.Name):
+		return fmt.Errorf("not a plain name")
 	case c.Stage != Preflight && c.Stage != Postflight:
 		return fmt.Errorf("unknown stage %.20q", c.Stage)
 	case (c.Probe == "") == (c.Script == ""):

@@ -1,9 +1,7 @@
 package proof
 
 import (
-	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
@@ -59,31 +57,20 @@ func Exporter(state *tls.ConnectionState) ([]byte, error) {
 	return value, nil
 }
 
-// Sign signs a transcript with an ECDSA P-256 or Ed25519 key.
-func Sign(key crypto.Signer, transcript []byte) ([]byte, error) {
-	message, hash := transcript, crypto.Hash(0)
-	if _, ok := key.Public().(*ecdsa.PublicKey); ok {
-		digest := sha256.Sum256(transcript)
-		message, hash = digest[:], crypto.SHA256
-	}
-	sig, err := key.Sign(rand.Reader, message, hash)
+// Sign signs a transcript with the key of the request.
+func Sign(key *ecdsa.PrivateKey, transcript []byte) ([]byte, error) {
+	digest := sha256.Sum256(transcript)
+	sig, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
 	if err != nil {
 		return nil, fmt.Errorf("signing the proof of possession: %w", err)
 	}
 	return sig, nil
 }
 
-// Verify checks a signature of Sign. Another key, transcript or signature, or another kind of key, is ErrProof.
-func Verify(pub crypto.PublicKey, transcript, sig []byte) error {
-	valid := false
-	switch pub := pub.(type) {
-	case *ecdsa.PublicKey:
-		digest := sha256.Sum256(transcript)
-		valid = pub.Curve == elliptic.P256() && ecdsa.VerifyASN1(pub, digest[:], sig)
-	case ed25519.PublicKey:
-		valid = len(pub) == ed25519.PublicKeySize && ed25519.Verify(pub, transcript, sig)
-	}
-	if !valid {
+// Verify checks a signature of Sign. Another key, transcript or signature, or a key that is not on P-256, is ErrProof.
+func Verify(pub *ecdsa.PublicKey, transcript, sig []byte) error {
+	digest := sha256.Sum256(transcript)
+	if pub == nil || pub.Curve != elliptic.P256() || !ecdsa.VerifyASN1(pub, digest[:], sig) {
 		return ErrProof
 	}
 	return nil

@@ -25,6 +25,7 @@ type conversation struct {
 	out     *transcript
 	token   string
 	total   int64
+	greeted bool // the script said its first word
 
 	uploads   sync.WaitGroup
 	uploadErr error // read after uploads are done
@@ -50,6 +51,7 @@ func (h *host) converse(ctx context.Context, client *ssh.Client) *Error {
 }
 
 func (c *conversation) run(ctx context.Context) *Error {
+	c.host.enter(Uploading, nil)
 	if err := c.open(); err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ func (c *conversation) run(ctx context.Context) *Error {
 	if err != nil {
 		return err
 	}
-	c.host.enter(Uploading, nil)
+	c.greeted = true
 	c.upload(ctx, agent)
 	if _, err = c.expect("starting"); err != nil {
 		return err
@@ -150,7 +152,7 @@ func (c *conversation) silence(err error) *Error {
 		return failure(UploadFailed, "the bootstrap agent can't be read: %w", c.uploadErr).
 			remedy("Check the bootstrap agent's file on the coordinator.")
 	}
-	if c.host.current() == Authenticating {
+	if !c.greeted {
 		return failure(SessionRefused, "the session ended before the script began").because(c.out.tail())
 	}
 	return failure(UploadFailed, "the connection ended early; it was %s", c.host.current()).because(c.out.tail())

@@ -169,11 +169,14 @@ func (h *host) enter(s Step, err *Error) {
 	h.tell(Event{Err: err})
 }
 
-// tell reports an event of the current step.
+// tell reports an event of the current step. Reporting is inside the lock, so that a host's events keep their order.
 func (h *host) tell(e Event) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.Total > 0 && h.step != Uploading {
+		return // the last progress may be told late
+	}
 	e.Target, e.Step, e.NewHostKey, e.Took = h.target, h.step, h.newHostKey, time.Since(h.begun)
-	h.mu.Unlock()
 	h.report(e)
 }
 

@@ -49,9 +49,13 @@ leave() {
 
 # The coordinator ends what takes too long; this is for the case that its word no longer gets through.
 expire() {
+	sleeper= stopped=
+	trap 'stopped=1; [ -z "$sleeper" ] || kill "$sleeper"' TERM
 	sleep "$time_limit" &
-	trap "kill $!; exit" TERM
-	wait "$!" && kill -s TERM "$$"
+	sleeper=$!
+	[ -z "$stopped" ] || kill "$sleeper"
+	wait "$sleeper"
+	[ -n "$stopped" ] || kill -s TERM "$$"
 }
 
 # Ends this shell as soon as standard input ends: the connection is gone.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,6 +72,10 @@ func (c *conversation) withTerminal(dir string) *Error {
 	if err != nil {
 		return failure(SudoTTY, "sudo wants a terminal, and its output can't be read: %w", err)
 	}
+	// A terminal whose input ends hangs up, so the input stays open without being used.
+	if _, err := session.StdinPipe(); err != nil {
+		return failure(SudoTTY, "sudo wants a terminal, and its input can't be held open: %w", err)
+	}
 	session.Stderr = io.Discard // a terminal has one stream
 	if err := session.Start(ttyCommand(dir)); err != nil {
 		return failure(SudoTTY, "sudo wants a terminal, and the host runs no command there")
@@ -85,11 +90,7 @@ func (c *conversation) withTerminal(dir string) *Error {
 	case err == nil:
 		return nil
 	case errors.As(err, &exit):
-		status := exit.Msg()
-		if status == "" {
-			status = "1"
-		}
-		return explainStart(printable(status), c.out)
+		return explainStart(strconv.Itoa(exit.ExitStatus()), c.out)
 	}
 	return failure(UploadFailed, "the connection ended early; it was %s", c.host.current())
 }

@@ -81,8 +81,11 @@ func (x *execution) checkPrint(shown string, v reflect.Value) (reflect.Value, er
 		return v, nil
 	}
 	remedy := "print its parts, or all of it with | json or | yaml"
-	if _, found := x.space.FindWithin(v.Interface()); found {
+	switch v.Interface().(type) {
+	case late.Host, late.Member:
 		remedy = "print its parts, such as .Name or .Address"
+	case []late.Member, map[string][]late.Member:
+		remedy = "use {{ range }} and print the parts of each member, such as .Name or .Address"
 	}
 	return v, &late.Error{Message: shown + " is " + kindOf(v) + ", not a single value", Remedy: remedy}
 }

@@ -1,6 +1,9 @@
 package render
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Error is one mistake in a template, told to the publisher who has to correct it.
 type Error struct {
@@ -19,8 +22,11 @@ func (e *Error) Error() string {
 		text += fmt.Sprintf(":%d:%d", e.Line, e.Column)
 	}
 	text += ": " + e.Message
-	if e.Remedy != "" {
-		text += "; " + e.Remedy
+	switch {
+	case e.Remedy == "":
+		return text
+	case strings.HasSuffix(text, "?"):
+		return text + " " + e.Remedy
 	}
-	return text
+	return text + "; " + e.Remedy
 }

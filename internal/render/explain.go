@@ -21,7 +21,9 @@ var (
 	parsePlace = regexp.MustCompile(`(?s)^template: ` + rootName + `:(\d+): (.*)$`)
 	execPlace  = regexp.MustCompile(`(?s)^template: ` + rootName + `:(\d+):(\d+): executing (.*)$`)
 	otherPlace = regexp.MustCompile(rootName + `:(\d+)(:\d+)?`)
-	quotedWord = regexp.MustCompile(`"([^"]+)"|<([^<>]+)>`)
+	quotedWord = regexp.MustCompile(`"([^"]+)"|<([^<>]+)>|'([^']+)'`)
+	// inserted is what rewrite adds to an expression that a message repeats.
+	inserted = regexp.MustCompile(` \| muster\w+ "[^"]*"`)
 )
 
 // parseError finds the place in the text of a parser's error, and better words for the common ones.
@@ -33,10 +35,7 @@ func (x *execution) parseError(err error) *Error {
 	line, _ := strconv.Atoi(found[1])
 	message := otherPlace.ReplaceAllString(found[2], "line $1")
 	e := &Error{File: x.file, Line: line, Message: message, Remedy: "correct the template; its language is Go's text/template"}
-	word := ""
-	if q := quotedWord.FindStringSubmatch(message); q != nil {
-		word = q[1] + q[2]
-	}
+	word := quoted(message)
 	e.Column = columnOf(x.line(line), word)
 	switch {
 	case strings.HasPrefix(message, "function "):
@@ -56,6 +55,15 @@ func (x *execution) parseError(err error) *Error {
 		e.Remedy = "declare it in the same {{ if }}, {{ with }}, {{ range }} or outside of it: {{ " + word + " := … }}"
 	}
 	return e
+}
+
+// quoted gives the first word that a message has in quotes.
+func quoted(message string) string {
+	q := quotedWord.FindStringSubmatch(message)
+	if q == nil {
+		return ""
+	}
+	return q[1] + q[2] + q[3]
 }
 
 // columnOf guesses where in a line a parser's error is, which gives no column: at the word that it quotes, or else at
@@ -93,7 +101,7 @@ func (x *execution) execError(err error) *Error {
 		e.Message, e.Remedy = ours.Message, ours.Remedy
 		return e
 	}
-	node, message := splitExec(found[3])
+	node, message := splitExec(inserted.ReplaceAllString(found[3], ""))
 	e.Message, e.Remedy = x.translate(node, message)
 	return e
 }
@@ -107,7 +115,7 @@ func splitExec(s string) (node, message string) {
 	_, s, _ = strings.Cut(s, " at <")
 	const end = ">: "
 	at := -1
-	for _, m := range append([]string{"error calling "}, fieldMessages...) {
+	for _, m := range append([]string{"error calling ", "wrong number of args ", "template \""}, fieldMessages...) {
 		at = max(at, strings.LastIndex(s, end+m))
 	}
 	if at < 0 {
@@ -131,8 +139,12 @@ func (x *execution) translate(node, message string) (string, string) {
 		}
 		return call, "correct the arguments"
 	}
-	if strings.HasPrefix(message, "wrong number of args") {
+	switch {
+	case strings.HasPrefix(message, "wrong number of args"):
 		return message, "the last argument may come through a pipe and counts as well"
+	case strings.HasPrefix(message, "template ") && strings.HasSuffix(message, " not defined"):
+		name := strings.TrimSuffix(strings.TrimPrefix(message, "template "), " not defined")
+		return "no template " + name + " is defined in this file", "define it with {{ define " + name + " }} … {{ end }}; templates of other files cannot be included"
 	}
 	return message, "correct the template; its language is Go's text/template"
 }

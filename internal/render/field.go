@@ -18,10 +18,10 @@ var lateFields = []string{"Name", "Address", "Index", "Zone"}
 
 // explainField says which part of a chain of fields does not exist, by walking it again.
 func (x *execution) explainField(node, message string) (string, string) {
-	if !rootedPath.MatchString(node) {
-		return x.explainLocal(node, message)
-	}
 	names := strings.Split(strings.TrimPrefix(node, "$"), ".")[1:]
+	if !rootedPath.MatchString(node) || !slices.Contains(names, absentName(message)) || strings.HasSuffix(message, " in type late.Member") {
+		return explainLocal(node, message)
+	}
 	var value any = x.data
 	for i, name := range names {
 		at := "." + strings.Join(names[:i], ".")
@@ -47,6 +47,8 @@ func (x *execution) explainField(node, message string) (string, string) {
 		case []late.Member:
 			return at + " is a list of members, so it has no field " + strconv.Quote(name),
 				"use {{ range " + at + " }} or {{ (index " + at + " 0)." + name + " }}"
+		case nil:
+			return at + " is null, so it has no field " + strconv.Quote(name), "give the parameter a value or a default, or use it inside of {{ with }}"
 		default:
 			return at + " is " + kindOf(reflect.ValueOf(v)) + ", so it has no field " + strconv.Quote(name), "print " + at + " itself"
 		}
@@ -76,26 +78,38 @@ func (x *execution) missingKey(way []string, name string, m map[string]any) (str
 		"a template sees .Param, .Cluster, .Role, .Host, .Roster and .Endpoint; inside of {{ range }} and {{ with }} write $.Param and so on"
 }
 
-// explainLocal is for a chain that begins at a variable or in parentheses: where it leads is not known.
-func (x *execution) explainLocal(node, message string) (string, string) {
-	shown := node
-	if strings.Contains(node, "muster") {
-		shown = "this value"
+// absent finds the name that text/template did not find, and the type where it looked.
+var absent = regexp.MustCompile(`entry for key "(.*)"$|evaluate field (\S+) in type (.*)$|pointer evaluating .*\.(.*)$`)
+
+func absentName(message string) string {
+	if m := absent.FindStringSubmatch(message); m != nil {
+		return m[1] + m[2] + m[4]
 	}
-	if _, field, ok := strings.Cut(message, "can't evaluate field "); ok {
-		field, kind, _ := strings.Cut(field, " in type ")
-		switch kind {
-		case "late.Host", "late.Member":
-			return shown + " has no field " + strconv.Quote(field) + suggestion(".", field, lateFields), "it has " + strings.Join(lateFields, ", ")
-		case "late.Value":
-			return shown + " goes into a late value, which has no parts", "print the late value itself"
-		}
-		return shown + " cannot be had: there is no field " + strconv.Quote(field), "fields belong to maps; print the value itself"
+	return ""
+}
+
+// explainLocal is for a chain that begins at a variable, in parentheses or at a dot that is not the root: where it leads
+// is not known.
+func explainLocal(node, message string) (string, string) {
+	shown := "this value"
+	if strings.HasPrefix(node, "$") {
+		shown, _, _ = strings.Cut(node, ".")
 	}
-	if q := quotedWord.FindStringSubmatch(message); q != nil {
-		return shown + " cannot be had: there is no " + strconv.Quote(q[1]+q[2]), "correct the name, or declare it in the bundle's schema with a default"
+	name := strconv.Quote(absentName(message))
+	kind := ""
+	if m := absent.FindStringSubmatch(message); m != nil {
+		kind = m[3]
 	}
-	return shown + " is null or a part of it is", "give the parameter a value or a default, or use it inside of {{ with }}"
+	switch {
+	case kind == "late.Host" || kind == "late.Member":
+		return shown + " is a host or member, so it has no field " + name + suggestion(".", absentName(message), lateFields),
+			"it has " + strings.Join(lateFields, ", ") + "; the root is reached by $, as in $.Param"
+	case kind == "late.Value":
+		return shown + " is a late value, so it has no field " + name, "print it itself"
+	case strings.HasPrefix(message, "nil"):
+		return shown + " is null, so it has no field " + name, "give the parameter a value or a default, or use it inside of {{ with }}"
+	}
+	return shown + " has no field " + name, "correct the name, or declare it in the bundle's schema with a default; the root is reached by $, as in $.Param"
 }
 
 func undeclaredRole(roster map[string][]late.Member, name string) *late.Error {

@@ -5,13 +5,9 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"text/template"
 
 	"muster/internal/late"
 )
-
-// functions are those of the template language that are replaced: index alone, whose errors should name the roster.
-func (x *execution) functions() template.FuncMap { return template.FuncMap{"index": index} }
 
 // index does what the template language's own index does, except that it wants a role in .Roster to exist.
 func index(item reflect.Value, keys ...reflect.Value) (reflect.Value, error) {

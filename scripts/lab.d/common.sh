@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # other parts use what is set here
 # What every part of the lab uses: messages, markers, the lock, waiting.
 
 STATE=${MUSTER_LAB_STATE:-/run/muster-lab}
@@ -45,17 +45,24 @@ unlock() {
     exec {LOCK_FD}>&-
 }
 
-# now: milliseconds; SECONDS is too coarse for hosts that come in one.
-now() { echo $(( ${EPOCHREALTIME/[.,]/} / 1000 )); }
-
-# wait_until SECONDS CMD...: whether CMD came true in time.
+# wait_until SECONDS CMD...: whether CMD came true in time. Many wait at once
+# while the hosts need the processor: it makes no process by itself, and looks
+# less often the longer it takes.
 wait_until() {
-    local deadline=$(( $(now) + $1 * 1000 ))
+    local deadline=$(( SECONDS + $1 )) interval=20 pause never
     shift
+    exec {never}<> <(:)   # a pipe from which nothing comes: `read -t` sleeps on it
     until "$@"; do
-        (( $(now) < deadline )) || return 1
-        sleep 0.05
+        if (( SECONDS > deadline )); then
+            exec {never}>&-
+            return 1
+        fi
+        printf -v pause '0.%03d' $interval
+        read -r -t "$pause" -u "$never" || true
+        kill -0 $$ 2>/dev/null || exit 1   # the command was killed: its jobs must not hold its caller's pipes
+        (( interval >= 400 )) || interval=$(( interval * 5 / 4 ))
     done
+    exec {never}>&-
 }
 
 # try CMD...: runs it, and leaves its exit code in STATUS. In a condition (`if

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153  # IMAGE, DISKS: set by other parts
 # One host: its disk, its cgroup, its life.
 #
 #   $STATE/hostI    what it was made with (files of one value each), console.log,
@@ -46,7 +46,12 @@ join_cgroup() {
     done
 }
 
-is_running() { grep -qs '^populated 1' "$(cgroup "$1")/cgroup.events"; }
+is_running() {
+    local key value=0
+    # `populated` is the first line. Without a process, as many wait for it.
+    { read -r key value <"$UNIFIED/muster-lab/host$1/cgroup.events"; } 2>/dev/null
+    [[ ${key:-} == populated && $value == 1 ]]
+}
 is_stopped() { ! is_running "$1"; }
 is_frozen() { grep -qs '^frozen 1' "$(cgroup "$1")/os/cgroup.events"; }
 freeze_host() { echo 1 >"$(cgroup "$1")/os/cgroup.freeze"; wait_until 10 is_frozen "$1" || die "host$1 does not freeze"; }
@@ -174,7 +179,7 @@ start_host() {
 
 # The loop that is the host's power supply. It runs as a process of its own.
 run_host() {
-    local host=$1 fd
+    local host=$1 fd boots=0
     cd /
     # Neither the lock nor a caller's pipe may live as long as a host.
     for fd in "/proc/$BASHPID/fd"/*; do
@@ -185,6 +190,7 @@ run_host() {
     while :; do
         printf '\n--- host%s starts ---\n' "$host"
         remove_cgroup "$(cgroup "$host")/os"
+        echo $(( ++boots )) >"$(state "$host")/boots"   # its network is there, if not yet its sshd
         try run_os "$host"
         (( STATUS == 133 || STATUS == 129 )) || break   # nspawn's word for "reboot", and a light host's
         build_host_network "$host"
@@ -246,8 +252,9 @@ ssh_options() {
 }
 
 logs_in() {
-    # A look at the port costs a tenth of a login.
-    (: <"/dev/tcp/$(address "$1")/22") 2>/dev/null && "${SSH[@]}" "admin@$(address "$1")" true </dev/null >/dev/null 2>&1
+    # A look at the port costs a hundredth of a login.
+    { { :; } <"/dev/tcp/10.77.0.$(( 10 + $1 ))/22"; } 2>/dev/null &&
+        timeout 20 "${SSH[@]}" "admin@$(address "$1")" true </dev/null >/dev/null 2>&1
 }
 logs_in_or_ended() { logs_in "$1" || is_stopped "$1"; }
 
@@ -292,7 +299,7 @@ exec_in_host() {
         "${HOST_ENV[@]}" HOME=/root TERM="${TERM:-dumb}" "$@"
 }
 
-declare -A LEADER=()   # by host: its PID 1 before the reboot
+declare -A BOOTS=()   # by host: its boots before this reboot
 
 # A host that is just booting does not take the order at first.
 order_reboot() {
@@ -300,15 +307,19 @@ order_reboot() {
 }
 ask_to_reboot() {
     if [[ $(setting "$1" kind) == light ]]; then
-        # No init to ask: the kernel ends the pid namespace, this command with it, and the loop starts anew.
-        (exec_in_host "$1" systemctl reboot --force --force) 2>/dev/null || has_new_leader "$1"
+        # No init to ask: the kernel kills all in the pid namespace, this command too.
+        (exec_in_host "$1" systemctl reboot --force --force) 2>/dev/null || (( $? == 137 ))
     else
         (exec_in_host "$1" systemctl reboot) 2>/dev/null
     fi
 }
 
-has_new_leader() { local pid; pid=$(leader "$1"); [[ -n $pid && $pid != "${LEADER[$1]}" ]] || is_stopped "$1"; }
-wait_for_reboot() { wait_until 120 has_new_leader "$1" || complain "$1" "did not go down within 120 s"; }
+has_rebooted() {
+    local boots
+    read -r boots <"$STATE/host$1/boots"
+    [[ $boots != "${BOOTS[$1]}" ]] || is_stopped "$1"
+}
+wait_for_reboot() { wait_until 120 has_rebooted "$1" || complain "$1" "did not go down within 120 s"; }
 
 # --- ending --------------------------------------------------------------
 

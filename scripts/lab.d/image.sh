@@ -35,7 +35,7 @@ install_tools() {
     command -v apt-get >/dev/null || die "missing: ${missing[*]}; there is no apt-get here to install them with"
     say "installing ${missing[*]}"
     update_package_lists
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null >&2 ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null ||
         die "could not install ${missing[*]}: see apt's messages above"
 }
 
@@ -61,6 +61,7 @@ recipe() {
     release
 }
 
+# shellcheck source=/dev/null
 release() { (. /etc/os-release && echo "${VERSION_CODENAME:-stable}"); }
 
 image_path() {
@@ -134,7 +135,8 @@ customise_image() {
     : >"$root/etc/resolv.conf"
 
     chroot "$root" useradd --create-home --shell /bin/bash admin
-    echo 'admin ALL=(ALL) NOPASSWD: ALL' | write_file "$root/etc/sudoers.d/admin"
+    # Without !admin_flag the first sudo leaves a file in the user's home.
+    printf '%s\n' 'Defaults !admin_flag' 'admin ALL=(ALL) NOPASSWD: ALL' | write_file "$root/etc/sudoers.d/admin"
     chmod 440 "$root/etc/sudoers.d/admin"
     install -d -m 700 -o 1000 -g 1000 "$root/home/admin/.ssh"
 

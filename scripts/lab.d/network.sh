@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # other parts use what is set here
 # The private network: one bridge, and per host a namespace with a veth pair to it.
 
 BRIDGE=muster0

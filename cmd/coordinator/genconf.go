@@ -1,0 +1,153 @@
+package main
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"muster/internal/artifacts"
+	"muster/internal/config"
+	"muster/internal/manifest"
+)
+
+func genconfCommand() *cobra.Command {
+	var out, agents string
+	var check bool
+	c := &cobra.Command{
+		Use:   "genconf [CLUSTER_YAML]",
+		Short: "Generate what the hosts install, from cluster.yaml and its bundle",
+		Long: `Validates the cluster config (cluster.yaml in this directory unless another is named) and its bundle, renders
+and packs everything, and writes a directory that the coordinator or any static web server can serve. An
+earlier generation there is replaced in one step. The same input gives the same bytes.
+
+When something is wrong, all of it is said at once, nothing is written, and the exit code is 2.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file := "cluster.yaml"
+			if len(args) == 1 {
+				file = args[0]
+			}
+			return genconf(cmd, file, out, agents, check)
+		},
+	}
+	c.Flags().StringVar(&out, "out", "genconf", "directory to write")
+	c.Flags().StringVar(&agents, "agents", "", "directory with the bootstrap agents (default: that of this program)")
+	c.Flags().BoolVar(&check, "check", false, "only validate, write nothing")
+	return c
+}
+
+func genconf(cmd *cobra.Command, file, out, agents string, check bool) error {
+	began := time.Now()
+	cluster, problems := config.LoadCluster(file)
+	if len(problems) > 0 {
+		if err := problems.Render(cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return &exitError{exitInvalid, fmt.Errorf("%s is not valid; nothing was written", file)}
+	}
+	if check {
+		if err := artifacts.Check(cmd.Context(), cluster, artifacts.Options{}); err != nil {
+			return invalid(cmd, file, err)
+		}
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s and its bundle are valid\n", file)
+		return err
+	}
+	binaries, err := findAgents(agents)
+	if err != nil {
+		return &exitError{exitInvalid, err}
+	}
+	g, err := artifacts.Generate(cmd.Context(), cluster, artifacts.Options{
+		Agents: binaries, Out: out,
+		Progress: func(s string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), s) },
+	})
+	if err != nil {
+		return invalid(cmd, file, err)
+	}
+	return summarise(cmd.OutOrStdout(), g, out, time.Since(began))
+}
+
+// invalid renders what is wrong with the input; other errors pass.
+func invalid(cmd *cobra.Command, file string, err error) error {
+	var problems config.Problems
+	if !errors.As(err, &problems) {
+		return err
+	}
+	if err := problems.Render(cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	return &exitError{exitInvalid, fmt.Errorf("%s or its bundle is not valid; nothing was written", file)}
+}
+
+// machines are the architectures that hosts may have.
+var machines = []struct {
+	arch manifest.Arch
+	elf  elf.Machine
+}{{"amd64", elf.EM_X86_64}, {"arm64", elf.EM_AARCH64}}
+
+// findAgents looks for the binaries of the bootstrap agent, and at their kind: on a host, a wrong one fails late.
+func findAgents(dir string) (map[manifest.Arch]string, error) {
+	if dir == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		dir = filepath.Dir(self)
+	}
+	found := map[manifest.Arch]string{}
+	var wrong []string
+	for _, m := range machines {
+		path := filepath.Join(dir, "bootstrap-agent-linux-"+string(m.arch))
+		found[m.arch] = path
+		f, err := elf.Open(path)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			wrong = append(wrong, path+" does not exist")
+		case err != nil:
+			wrong = append(wrong, fmt.Sprintf("%s is not a program: %v", path, err))
+		default:
+			if f.Machine != m.elf {
+				wrong = append(wrong, fmt.Sprintf("%s is for %v, not for linux/%s", path, f.Machine, m.arch))
+			}
+			_ = f.Close() // it was only read
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("bootstrap agent: %s; build both with scripts/build, or name their directory with --agents", strings.Join(wrong, "; "))
+	}
+	return found, nil
+}
+
+func summarise(w io.Writer, g *manifest.Generation, out string, took time.Duration) error {
+	blobs, bytes, err := artifacts.Count(out)
+	if err != nil {
+		return err
+	}
+	var roles []string
+	for _, r := range g.Roles {
+		if r.Count > 0 {
+			roles = append(roles, fmt.Sprintf("%d %s", r.Count, r.Name))
+		} else {
+			roles = append(roles, "any number of "+string(r.Name))
+		}
+	}
+	_, err = fmt.Fprintf(w, `cluster     %s, with %s %s
+config id   %s
+roles       %s
+blobs       %d, %.1f MiB
+written to  %s in %.1f s
+
+Next: `+"`coordinator serve`"+`, then bring hosts in with `+"`coordinator push`"+` or `+"`coordinator user-data`"+`. Or
+without a coordinator: serve %s by any web server and run install.sh on each host.
+`, g.Cluster, g.Bundle.Name, g.Bundle.Version, g.ConfigID, strings.Join(roles, ", "),
+		blobs, float64(bytes)/(1<<20), out, took.Seconds(), out)
+	return err
+}

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"muster/internal/checks"
+	"muster/internal/fault"
+	"muster/internal/late"
+	"muster/internal/manifest"
+)
+
+func (i *installation) preflight(ctx context.Context) (string, error) {
+	own := checks.Standard(i.cluster)
+	bundled, err := i.boundChecks(manifest.Preflight)
+	if err != nil {
+		return "", err
+	}
+	if _, err := i.wanted(); err != nil {
+		return "", err
+	}
+	return i.runChecks(ctx, manifest.Preflight, append(own, bundled...))
+}
+
+func (i *installation) postflight(ctx context.Context) (string, error) {
+	bundled, err := i.boundChecks(manifest.Postflight)
+	if err != nil {
+		return "", err
+	}
+	return i.runChecks(ctx, manifest.Postflight, bundled)
+}
+
+// boundChecks are the manifest's checks of a stage with their late values in them.
+func (i *installation) boundChecks(stage manifest.Stage) ([]manifest.Check, error) {
+	var bound []manifest.Check
+	for _, c := range i.manifest.Checks {
+		if c.Stage != stage {
+			continue
+		}
+		with := make(map[string]string, len(c.With))
+		for k, v := range c.With {
+			text, err := late.Bind(i.manifest.Late, i.plan.Late, []byte(v))
+			if err != nil {
+				return nil, bindFault(c.Name, err)
+			}
+			with[k] = string(text)
+		}
+		script, err := late.Bind(i.manifest.Late, i.plan.Late, []byte(c.Script))
+		if err != nil {
+			return nil, bindFault(c.Name, err)
+		}
+		c.With, c.Script = with, string(script)
+		bound = append(bound, c)
+	}
+	return bound, nil
+}
+
+func bindFault(check string, err error) error {
+	return fault.New(fault.Invalid, "ask the publisher to mend the check "+check, "binding the late values of check %s", check).Because(err)
+}
+
+// runChecks runs all of them, tells every outcome and fails when one is critical or unknown.
+func (i *installation) runChecks(ctx context.Context, stage manifest.Stage, defs []manifest.Check) (string, error) {
+	if err := os.MkdirAll(i.layout.scratch(), 0o700); err != nil {
+		return "", localFault(err)
+	}
+	env := checks.Environment{
+		WorkDir:     i.layout.scratch(),
+		Path:        defaultPath,
+		ClockOffset: i.offset,
+		Env: []string{
+			"MUSTER_CLUSTER=" + i.cluster,
+			"MUSTER_ROLE=" + string(i.plan.Role),
+			"MUSTER_HOST_NAME=" + i.plan.Late["Host.Name"],
+			"MUSTER_HOST_ADDRESS=" + i.plan.Late["Host.Address"],
+		},
+	}
+	if stage == manifest.Postflight {
+		env.Path = i.layout.current(i.cluster) + "/bin:" + env.Path
+	}
+	var tellErr error
+	results := checks.Run(ctx, defs, env, func(r checks.Result) {
+		if err := i.tell.Check(r); err != nil && tellErr == nil {
+			tellErr = err
+		}
+	})
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if tellErr != nil {
+		return "", localFault(tellErr)
+	}
+	var failed []checks.Result
+	for _, r := range results {
+		if r.Status == checks.Critical || r.Status == checks.Unknown {
+			failed = append(failed, r)
+		}
+	}
+	if len(failed) == 0 {
+		return fmt.Sprintf("%d checks", len(results)), nil
+	}
+	var lines []string
+	for _, r := range failed {
+		lines = append(lines, r.Name+": "+r.Summary)
+	}
+	return "", fault.New(fault.Conflict, failed[0].Remedy, "%s", strings.Join(lines, "; "))
+}

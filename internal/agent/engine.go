@@ -1,0 +1,280 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"muster/internal/hosts"
+	"muster/internal/seed"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+const (
+	// hold is how long an idle host asks to be held back; a busy one asks for no hold and calls when it has news, at
+	// most every pause, at least every heartbeat.
+	hold      = 25 * time.Second
+	pause     = 250 * time.Millisecond
+	heartbeat = 5 * time.Second
+	// minWait and maxWait bound the ceiling of the jittered wait after a failed call.
+	minWait = 500 * time.Millisecond
+	maxWait = 20 * time.Second
+	// callTimeout is beyond what an answer may be held back.
+	callTimeout = 15 * time.Second
+)
+
+// Engine is the bootstrap agent of one host. Run may be called once.
+type Engine struct {
+	layout Layout
+	log    *slog.Logger
+	seed   *seed.Seed
+	id     *identity
+
+	mu       sync.Mutex
+	journal  journal
+	progress syncv1.Observed // step, bytes and waiting; the phase is the journal's
+	offset   time.Duration
+	offsetOK bool
+	offsetIn time.Duration // the round trip that the offset was measured with
+	// news is signalled when there is something to say.
+	news chan struct{}
+
+	work *work
+}
+
+// work is the installation under way.
+type work struct {
+	key    string // what it is: attempt, stage and plan
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// NewEngine reads what an earlier run left.
+func NewEngine(l Layout, log *slog.Logger) (*Engine, error) {
+	text, err := os.ReadFile(l.seed())
+	if err != nil {
+		return nil, err
+	}
+	s, err := seed.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	j, err := loadJournal(l)
+	if err != nil {
+		return nil, err
+	}
+	id, err := loadIdentity(l)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{layout: l, log: log, seed: s, id: id, journal: j, news: make(chan struct{}, 1)}, nil
+}
+
+// Run works until nothing more is wanted of this host or ctx ends. It returns nil after the agent has removed itself.
+func (e *Engine) Run(ctx context.Context) error {
+	if e.journal.Leaving {
+		return leave(ctx, e.layout, e.log)
+	}
+	if e.journal.Plan != nil && e.journal.Phase != hosts.Done && e.journal.Phase != hosts.Failed {
+		// The plan is whole: go on with it before the coordinator is reached, or without it.
+		e.begin(ctx, e.journal.Attempt, "install", *e.journal.Plan)
+	}
+	defer e.halt()
+	wait := minWait
+	for at := 0; ; at++ {
+		coordinator := e.seed.Coordinators[at%len(e.seed.Coordinators)]
+		spoke, err := e.converse(ctx, coordinator)
+		switch {
+		case errors.Is(err, errLeave):
+			e.halt()
+			return leave(ctx, e.layout, e.log)
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		if spoke {
+			wait = minWait
+			at = max(at-1, -1) // it was well until now: the same one again
+		}
+		pauseFor := rand.N(wait) + time.Millisecond
+		e.log.Warn("the coordinator does not answer as it should; trying again", "coordinator", coordinator, "error", err, "in", pauseFor)
+		wait = min(2*wait, maxWait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pauseFor):
+		}
+	}
+}
+
+var errLeave = errors.New("nothing more is wanted")
+
+// converse enrols if need be and then syncs with one coordinator until something goes wrong. It says whether the two
+// ever understood each other.
+func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, err error) {
+	f, err := facts(e.layout, e.seed.Coordinators, e.seed.Address, e.seed.Labels)
+	if err != nil {
+		return false, err
+	}
+	if !e.id.valid(time.Now()) {
+		if err := e.id.enrol(ctx, e.layout, e.seed, coordinator, f); err != nil {
+			return false, fmt.Errorf("enrolling: %w", err)
+		}
+		e.log.Info("enrolled", "host", e.id.HostID)
+	}
+	conn, err := dial(e.seed, coordinator, e.id.certificate())
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	client := syncv1.NewSyncServiceClient(conn)
+	following := ""
+	for {
+		if e.id.renewalDue(time.Now()) {
+			renewCtx, cancel := context.WithTimeout(ctx, callTimeout)
+			err := e.id.renew(renewCtx, e.layout, client)
+			cancel()
+			if err != nil {
+				return spoke, fmt.Errorf("renewing the certificate: %w", err)
+			}
+			return true, errors.New("connecting anew with the renewed certificate")
+		}
+		req, idle := e.request(following, f)
+		resp, took, err := call(ctx, client, req)
+		if err != nil {
+			return spoke, explain(err)
+		}
+		spoke, f = true, nil
+		if req.Hold.AsDuration() == 0 {
+			e.measure(resp, took)
+		}
+		if err := e.acknowledge(resp.Acknowledged); err != nil {
+			return spoke, err
+		}
+		following = resp.Directive.GetId()
+		comeBack, err := e.follow(ctx, resp.Directive)
+		if err != nil {
+			return spoke, err
+		}
+		if err := e.breathe(ctx, idle, comeBack); err != nil {
+			return spoke, err
+		}
+	}
+}
+
+// breathe waits until there is something to say, within bounds. An idle host is paced by the coordinator's hold.
+func (e *Engine) breathe(ctx context.Context, idle bool, comeBack time.Duration) error {
+	if !e.busy() && idle {
+		return ctx.Err()
+	}
+	most := heartbeat
+	if comeBack > 0 && comeBack < most {
+		most = comeBack
+	}
+	var done <-chan struct{}
+	if w := e.work; w != nil {
+		done = w.done
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.news:
+	case <-done:
+		return nil
+	case <-time.After(most):
+		return nil
+	}
+	// News comes in bursts: a moment's patience sends it together.
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-done:
+	case <-time.After(pause):
+	}
+	return nil
+}
+
+func call(ctx context.Context, client syncv1.SyncServiceClient, req *syncv1.SyncRequest) (*syncv1.SyncResponse, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, req.Hold.AsDuration()+callTimeout)
+	defer cancel()
+	start := time.Now()
+	resp, err := client.Sync(ctx, req, grpc.WaitForReady(false))
+	return resp, time.Since(start), err
+}
+
+// explain adds to the coordinator's refusal what it says should be done. Whatever the refusal is, the host keeps asking.
+func explain(err error) error {
+	st := status.Convert(err)
+	if st.Code() == codes.Unavailable || st.Code() == codes.DeadlineExceeded {
+		return fmt.Errorf("the coordinator cannot be reached: %s", st.Message())
+	}
+	return fmt.Errorf("the coordinator refuses: %s (%s)", st.Message(), st.Code())
+}
+
+// request says where the host stands. An idle host is one that only waits.
+func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest, bool) {
+	idle := !e.busy()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	req := &syncv1.SyncRequest{
+		Observed: &syncv1.Observed{
+			Phase: phaseNumber(e.journal.Phase), Attempt: e.journal.Attempt, Step: e.progress.Step,
+			DoneBytes: e.progress.DoneBytes, TotalBytes: e.progress.TotalBytes, Waiting: e.progress.Waiting,
+		},
+		Following: following,
+		Facts:     f,
+	}
+	if e.journal.Plan != nil {
+		req.Observed.PlanId = e.journal.Plan.ID
+	}
+	for _, raw := range e.journal.Reports {
+		r := new(syncv1.Report)
+		if proto.Unmarshal(raw, r) == nil {
+			req.Reports = append(req.Reports, r)
+		}
+		if len(req.Reports) == maxReports {
+			break
+		}
+	}
+	if idle && len(req.Reports) == 0 && following != "" {
+		req.Hold = durationpb.New(hold)
+	}
+	return req, idle
+}
+
+// maxReports bounds one message.
+const maxReports = 200
+
+// measure keeps the clock's offset of the quickest exchange.
+func (e *Engine) measure(resp *syncv1.SyncResponse, took time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.offsetOK || took < e.offsetIn {
+		e.offset, e.offsetOK, e.offsetIn = time.Until(resp.Now.AsTime())+took/2, true, took
+	}
+}
+
+func (e *Engine) clockOffset() (time.Duration, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.offset, e.offsetOK
+}
+
+func hostOf(hostPort string) string {
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return hostPort
+	}
+	return host
+}

@@ -1,0 +1,231 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"muster/internal/checks"
+	"muster/internal/fault"
+	"muster/internal/hosts"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+// follow does what the directive says. It decides nothing: what is under way already is left alone, anything else ends
+// it first.
+func (e *Engine) follow(ctx context.Context, d *syncv1.Directive) (time.Duration, error) {
+	switch action := d.GetAction().(type) {
+	case *syncv1.Directive_Preflight:
+		e.begin(ctx, d.Attempt, "preflight", planOf(action.Preflight))
+	case *syncv1.Directive_Install:
+		e.begin(ctx, d.Attempt, "install", planOf(action.Install))
+	case *syncv1.Directive_Wait:
+		e.Progress("wait", 0, 0, action.Wait.Reason)
+		return action.Wait.ComeBack.AsDuration(), nil
+	case *syncv1.Directive_Leave:
+		e.halt()
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.journal.Leaving = true
+		if err := e.journal.save(e.layout); err != nil {
+			return 0, err
+		}
+		return 0, errLeave
+	case *syncv1.Directive_ReEnrol:
+		e.halt()
+		if err := e.id.renewKey(e.layout); err != nil {
+			return 0, err
+		}
+		return 0, fmt.Errorf("the coordinator wants this host to join again: %s", action.ReEnrol.Reason)
+	case *syncv1.Directive_Uninstall:
+		e.halt()
+		if err := uninstall(ctx, e.layout, e.seed.Cluster, action.Uninstall.Purge); err != nil {
+			return 0, err
+		}
+		return 0, errLeave
+	}
+	return 0, nil
+}
+
+// begin starts the work unless it is under way or was finished in this attempt.
+func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan Plan) {
+	key := fmt.Sprintf("%d %s %s", attempt, stage, plan.ID)
+	if e.work != nil && e.work.key == key {
+		return
+	}
+	e.halt()
+	e.mu.Lock()
+	e.journal.Attempt = attempt
+	e.journal.Plan = nil
+	if stage == "install" {
+		e.journal.Plan = &plan
+	}
+	if attempt > 0 && e.journal.Phase == hosts.Failed {
+		e.journal.Phase = hosts.Assigned
+	}
+	err := e.journal.save(e.layout)
+	e.mu.Unlock()
+	if err != nil {
+		// The next answer brings the directive again.
+		e.log.Error("the journal cannot be written", "error", err)
+		e.Progress("journal", 0, 0, err.Error())
+		return
+	}
+	workCtx, cancel := context.WithCancel(ctx)
+	w := &work{key: key, cancel: cancel, done: make(chan struct{})}
+	e.work = w
+	steps, end := preflightSteps, hosts.Ready
+	if stage == "install" {
+		steps, end = installSteps, hosts.Done
+	}
+	i := &installation{layout: e.layout, cluster: e.seed.Cluster, plan: plan, tell: e, offset: e.clockOffset}
+	go func() {
+		defer close(w.done)
+		if err := i.run(workCtx, steps, end); err != nil && workCtx.Err() == nil {
+			e.log.Error("the work stopped", "stage", stage, "error", err)
+			e.Progress(stage, 0, 0, err.Error())
+		}
+	}()
+}
+
+// halt ends the work under way and waits for it.
+func (e *Engine) halt() {
+	if e.work == nil {
+		return
+	}
+	e.work.cancel()
+	<-e.work.done
+	e.work = nil
+}
+
+// busy says whether work is under way.
+func (e *Engine) busy() bool {
+	if e.work == nil {
+		return false
+	}
+	select {
+	case <-e.work.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Phase implements Teller.
+func (e *Engine) Phase(p hosts.Phase) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.journal.Phase = p
+	if p == hosts.Failed || p == hosts.Ready || p == hosts.Done {
+		e.progress.Reset()
+	}
+	if p == hosts.Failed {
+		e.journal.Plan = nil
+	}
+	err := e.journal.save(e.layout)
+	e.signal()
+	return err
+}
+
+// Step implements Teller.
+func (e *Engine) Step(p hosts.Phase, name, message string, took time.Duration, err error) error {
+	result := &syncv1.StepResult{Phase: phaseNumber(p), Name: name, Ok: err == nil, Message: message, Took: durationpb.New(took)}
+	if err != nil {
+		result.Message, result.Remedy, result.Detail = err.Error(), fault.Remedy(err), detailOf(err)
+		e.log.Error("step failed", "step", name, "error", err)
+	} else {
+		e.log.Info("step done", "step", name, "result", message, "took", took.Round(time.Millisecond))
+	}
+	return e.report(&syncv1.Report{Kind: &syncv1.Report_Step{Step: result}})
+}
+
+// Check implements Teller.
+func (e *Engine) Check(r checks.Result) error {
+	return e.report(&syncv1.Report{Kind: &syncv1.Report_Check{Check: &syncv1.CheckResult{
+		Name: r.Name, Stage: string(r.Stage), Status: syncv1.CheckStatus(r.Status + 1), Summary: r.Summary, Detail: r.Detail,
+		Remedy: r.Remedy, Took: durationpb.New(r.Took),
+	}}})
+}
+
+// Progress implements Teller.
+func (e *Engine) Progress(step string, done, total int64, waiting string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.progress.Step, e.progress.DoneBytes, e.progress.TotalBytes, e.progress.Waiting = step, done, total, waiting
+	e.signal()
+}
+
+// report puts a report into the journal; it stays there until the coordinator has it on disk.
+func (e *Engine) report(r *syncv1.Report) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.journal.Sequence++
+	r.Sequence, r.Time, r.Attempt = e.journal.Sequence, timestamppb.Now(), e.journal.Attempt
+	raw, err := proto.Marshal(r)
+	if err != nil {
+		return err
+	}
+	e.journal.Reports = append(e.journal.Reports, raw)
+	if err := e.journal.save(e.layout); err != nil {
+		return err
+	}
+	e.signal()
+	return nil
+}
+
+// acknowledge drops the reports that the coordinator has on disk.
+func (e *Engine) acknowledge(upTo uint64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kept := e.journal.Reports[:0:0]
+	for _, raw := range e.journal.Reports {
+		r := new(syncv1.Report)
+		if proto.Unmarshal(raw, r) == nil && r.Sequence > upTo {
+			kept = append(kept, raw)
+		}
+	}
+	// A host that came back with an older journal goes on counting where the coordinator stands.
+	ahead := upTo > e.journal.Sequence
+	if ahead {
+		e.journal.Sequence = upTo
+	}
+	if len(kept) == len(e.journal.Reports) && !ahead {
+		return nil
+	}
+	e.journal.Reports = kept
+	return e.journal.save(e.layout)
+}
+
+// signal wakes the conversation; e.mu is held.
+func (e *Engine) signal() {
+	select {
+	case e.news <- struct{}{}:
+	default:
+	}
+}
+
+func detailOf(err error) string {
+	if d, ok := err.(interface{ Detail() string }); ok {
+		return d.Detail()
+	}
+	return ""
+}
+
+func phaseNumber(p hosts.Phase) syncv1.Phase {
+	for i, known := range hosts.Phases {
+		if known == p {
+			return syncv1.Phase(i + 1)
+		}
+	}
+	return syncv1.Phase_PHASE_UNSPECIFIED
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

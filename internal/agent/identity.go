@@ -1,0 +1,231 @@
+package agent
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"muster/internal/durable"
+	"muster/internal/hosts"
+	"muster/internal/proof"
+	"muster/internal/seed"
+	enrolmentv1 "muster/proto/muster/enrolment/v1"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+// identity is the host's key and its certificate, if it has one. The key is on disk before it is shown to anyone, so that
+// a host whose answer was lost comes back as the same.
+type identity struct {
+	Key    []byte   `json:"key"` // PKCS#8 in PEM
+	Chain  [][]byte `json:"chain,omitempty"`
+	HostID hosts.ID `json:"host_id,omitempty"`
+
+	key  *ecdsa.PrivateKey
+	leaf *x509.Certificate
+}
+
+func loadIdentity(l Layout) (*identity, error) {
+	raw, err := os.ReadFile(l.key())
+	if errors.Is(err, fs.ErrNotExist) {
+		id := &identity{}
+		return id, id.renewKey(l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	id := &identity{}
+	if err := json.Unmarshal(raw, id); err != nil {
+		return nil, fmt.Errorf("the identity %s is damaged: %w", l.key(), err)
+	}
+	return id, id.parse()
+}
+
+func (id *identity) renewKey(l Layout) error {
+	key, err := proof.NewKey()
+	if err != nil {
+		return err
+	}
+	text, err := proof.MarshalKey(key)
+	if err != nil {
+		return err
+	}
+	*id = identity{Key: text, key: key}
+	return id.save(l)
+}
+
+func (id *identity) parse() (err error) {
+	if id.key, err = proof.ParseKey(id.Key); err != nil {
+		return err
+	}
+	if len(id.Chain) > 0 {
+		id.leaf, err = x509.ParseCertificate(id.Chain[0])
+	}
+	return err
+}
+
+func (id *identity) save(l Layout) error {
+	raw, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(l.key(), raw, 0o600)
+}
+
+// valid says whether there is a certificate that is good for a while.
+func (id *identity) valid(now time.Time) bool {
+	return id.leaf != nil && now.Before(id.leaf.NotAfter.Add(-time.Minute))
+}
+
+// renewalDue is at 60 % of the certificate's life.
+func (id *identity) renewalDue(now time.Time) bool {
+	life := id.leaf.NotAfter.Sub(id.leaf.NotBefore)
+	return now.After(id.leaf.NotBefore.Add(life * 6 / 10))
+}
+
+func (id *identity) certificate() *tls.Certificate {
+	if id.leaf == nil {
+		return nil
+	}
+	return &tls.Certificate{Certificate: id.Chain, PrivateKey: id.key, Leaf: id.leaf}
+}
+
+// dial prepares a connection to one coordinator; it is made at the first call. No proxy of the environment is used.
+func dial(s *seed.Seed, coordinator string, cert *tls.Certificate) (*grpc.ClientConn, error) {
+	config, err := proof.ClientTLS([]byte(s.CA), cert, hostOf(coordinator))
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient("passthrough:///"+coordinator,
+		grpc.WithTransportCredentials(credentials.NewTLS(config)),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry())
+}
+
+// enrolTimeout bounds one dialogue.
+const enrolTimeout = 20 * time.Second
+
+// enrol proves this host's right to join and stores the certificate that it gets. The token is sent after the
+// coordinator has shown a certificate of the seed's CA, and not a byte before.
+func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinator string, f *syncv1.Facts) error {
+	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
+	defer cancel()
+	conn, err := dial(s, coordinator, nil)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := enrolmentv1.NewEnrolmentServiceClient(conn).Enroll(ctx)
+	if err != nil {
+		return err
+	}
+	csr, err := proof.CSR(id.key)
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&enrolmentv1.EnrollRequest{Step: &enrolmentv1.EnrollRequest_Hello{
+		Hello: &enrolmentv1.Hello{Csr: csr, Method: "token"},
+	}}); err != nil {
+		return streamError(stream, err)
+	}
+	answer, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	nonce := answer.GetChallenge().GetNonce()
+	if len(nonce) != proof.NonceSize {
+		return errors.New("the coordinator's challenge is not one")
+	}
+	p, ok := peer.FromContext(stream.Context())
+	if !ok {
+		return errors.New("no connection to prove anything on")
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return errors.New("the connection is not TLS")
+	}
+	exporter, err := proof.Exporter(&info.State)
+	if err != nil {
+		return err
+	}
+	signature, err := proof.Sign(id.key, proof.Transcript(nonce, exporter, csr, "token"))
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(&enrolmentv1.EnrollRequest{Step: &enrolmentv1.EnrollRequest_Proof{Proof: &enrolmentv1.Proof{
+		Signature: signature, Token: s.Token.Reveal(), HostName: f.Name, HostAddress: f.Address, Zone: f.Zone,
+	}}}); err != nil {
+		return streamError(stream, err)
+	}
+	answer, err = stream.Recv()
+	if err != nil {
+		return err
+	}
+	credential := answer.GetCredential()
+	if credential == nil || len(credential.Chain) == 0 {
+		return errors.New("the coordinator answered without a certificate")
+	}
+	return id.adopt(l, credential.Chain, id.key)
+}
+
+// adopt stores a certificate after checking that it is for our key.
+func (id *identity) adopt(l Layout, chain [][]byte, key *ecdsa.PrivateKey) error {
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return fmt.Errorf("the certificate: %w", err)
+	}
+	if public, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || !public.Equal(&key.PublicKey) {
+		return errors.New("the certificate is for another key")
+	}
+	text, err := proof.MarshalKey(key)
+	if err != nil {
+		return err
+	}
+	fresh := identity{Key: text, Chain: chain, HostID: id.HostID, key: key, leaf: leaf}
+	if len(leaf.URIs) == 1 {
+		parts := leaf.URIs[0].Path
+		fresh.HostID = hosts.ID(parts[len("/host/"):])
+	}
+	if err := fresh.save(l); err != nil {
+		return err
+	}
+	*id = fresh
+	return nil
+}
+
+// renew gets a certificate for a fresh key. A crash before it is stored leaves the old one, which stays good.
+func (id *identity) renew(ctx context.Context, l Layout, client syncv1.SyncServiceClient) error {
+	key, err := proof.NewKey()
+	if err != nil {
+		return err
+	}
+	csr, err := proof.CSR(key)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Renew(ctx, &syncv1.RenewRequest{Csr: csr})
+	if err != nil {
+		return err
+	}
+	if len(resp.Chain) == 0 {
+		return errors.New("the coordinator answered without a certificate")
+	}
+	return id.adopt(l, resp.Chain, key)
+}
+
+// streamError is the reason why a send failed, which only Recv tells.
+func streamError(stream grpc.ClientStream, sent error) error {
+	if err := stream.RecvMsg(&enrolmentv1.EnrollResponse{}); err != nil {
+		return err
+	}
+	return sent
+}

@@ -1,0 +1,49 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"muster/internal/durable"
+	"muster/internal/hosts"
+)
+
+// journal is what survives a crash: where the host stands, the plan it works on and the reports that the coordinator has
+// not acknowledged. It is written before anything is said that depends on it.
+type journal struct {
+	Phase   hosts.Phase `json:"phase"`
+	Attempt uint32      `json:"attempt"`
+	// Plan is the one to install, kept so that the host goes on while the coordinator is away. Until it is released
+	// there is none.
+	Plan     *Plan    `json:"plan,omitempty"`
+	Sequence uint64   `json:"sequence"`
+	Reports  [][]byte `json:"reports,omitempty"` // muster.sync.v1.Report
+	// Leaving is set when nothing more is wanted of this host's bootstrap agent.
+	Leaving bool `json:"leaving,omitempty"`
+}
+
+func loadJournal(l Layout) (journal, error) {
+	j := journal{Phase: hosts.Enrolled, Attempt: 1}
+	raw, err := os.ReadFile(l.journal())
+	if errors.Is(err, fs.ErrNotExist) {
+		return j, nil
+	}
+	if err != nil {
+		return j, err
+	}
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return j, fmt.Errorf("the journal %s is damaged: %w", l.journal(), err)
+	}
+	return j, nil
+}
+
+func (j *journal) save(l Layout) error {
+	raw, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(l.journal(), raw, 0o600)
+}

@@ -1,0 +1,52 @@
+package artifacts
+
+import (
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"muster/internal/config"
+)
+
+// locator finds where something stands in bundle.yaml: short templates are written there, and their mistakes have to
+// be found there.
+type locator struct {
+	file string
+	text string
+	root *yaml.Node
+}
+
+func newLocator(file, text string) locator {
+	l := locator{file: file, text: text}
+	var doc yaml.Node
+	// Package config has accepted the text already; if it changed since, positions are left out.
+	if yaml.Unmarshal([]byte(text), &doc) == nil && len(doc.Content) == 1 {
+		l.root = doc.Content[0]
+	}
+	return l
+}
+
+// find gives a problem with the place of a key and without a message.
+func (l locator) find(keys ...string) config.Problem {
+	p := config.Problem{File: l.file, Key: strings.Join(keys, ".")}
+	node := l.root
+	for _, key := range keys {
+		if node = child(node, key); node == nil {
+			return p
+		}
+	}
+	p.Line, p.Column, p.Source = node.Line, node.Column, line(l.text, node.Line)
+	return p
+}
+
+func child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
