@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 		flags := newFlags("uninstall")
 		cluster := flags.String("cluster", "", "the cluster's name")
 		purge := flags.Bool("purge", false, "remove its data too")
-		if flags.Parse(rest) != nil || flags.NArg() > 0 || !seed.ValidCluster(*cluster) {
+		if flags.Parse(rest) != nil || flags.NArg() > 0 || *cluster == "" {
 			return errUsage
 		}
 		return agent.Uninstall(ctx, agent.Layout{}, *cluster, *purge)

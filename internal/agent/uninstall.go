@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"regexp"
 
 	"muster/internal/durable"
+	"muster/internal/fault"
 )
 
 // uninstall leaves the file system as it was before, the data aside unless purge is set.
@@ -48,5 +50,17 @@ func uninstall(ctx context.Context, l Layout, cluster string, purge bool) error 
 
 // Uninstall removes a cluster's installation from this host, and the bootstrap agent if it is still there.
 func Uninstall(ctx context.Context, l Layout, cluster string, purge bool) error {
-	return uninstall(ctx, l, cluster, purge)
+	if !clusterName.MatchString(cluster) {
+		return fault.New(fault.Invalid, "give the name as it is in cluster.yaml", "%q is not the name of a cluster", cluster)
+	}
+	if os.Geteuid() != 0 {
+		return fault.New(fault.Denied, "run it as root (sudo)", "uninstalling needs root")
+	}
+	if err := uninstall(ctx, l, cluster, purge); err != nil {
+		return err
+	}
+	return durable.RemoveAll(l.State())
 }
+
+// clusterName is the only kind of name that is ever put into a path.
+var clusterName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)

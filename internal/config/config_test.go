@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -64,6 +65,57 @@ ssh: {user: admin, port: 2222}
 	}
 	if !reflect.DeepEqual(c.Parameters, wantParameters) {
 		t.Errorf("parameters %#v", c.Parameters)
+	}
+}
+
+// The example is what people copy from. Only its text is read here: its packages have to be built first.
+func TestExampleIsValid(t *testing.T) {
+	const dir = "../../examples/etcd/"
+	text, err := os.ReadFile(dir + bundleFile)
+	if err != nil {
+		t.Skip(err)
+	}
+	bundle, problems := ParseBundle(bundleFile, text)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	if text, err = os.ReadFile(dir + "cluster.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems = ParseCluster("cluster.yaml", text, bundle); len(problems) > 0 {
+		t.Error(problems)
+	}
+}
+
+func TestDefaultsReachListsAndOtherEntries(t *testing.T) {
+	_, b := newTestSchema(t, `{properties: {list: {items: {properties: {n: {default: [1]}}}}, map: {additionalProperties: {properties: {n: {default: {a: 1}}}}}}}`)
+	c, problems := ParseCluster("cluster.yaml", []byte("parameters: {list: [{}, {n: []}], map: {x: {}}}\n"+clusterRest), b)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	want := map[string]any{
+		"list": []any{map[string]any{"n": []any{int64(1)}}, map[string]any{"n": []any{}}},
+		"map":  map[string]any{"x": map[string]any{"n": map[string]any{"a": int64(1)}}},
+	}
+	if !reflect.DeepEqual(c.Parameters, want) {
+		t.Errorf("parameters %#v", c.Parameters)
+	}
+}
+
+func newTestSchema(t *testing.T, parameters string) (Problems, *Bundle) {
+	t.Helper()
+	b, problems := ParseBundle(bundleFile, []byte("parameters: "+parameters+"\nbundle: 1\nname: app\nversion: \"1\"\nroles: {master: {counts: [3]}}\n"))
+	return problems, b
+}
+
+func TestMistakeFarAboveIsFound(t *testing.T) {
+	lines := strings.Repeat("a: b\n", 20_000)
+	for _, text := range []string{"cluster: \"x\n" + lines, lines + "cluster: \"x\n" + lines} {
+		_, problems := ParseCluster("cluster.yaml", []byte(text), nil)
+		want := 1 + strings.Count(text[:strings.Index(text, "cluster")], "\n")
+		if len(problems) != 1 || problems[0].Line != want || problems[0].Column != 10 {
+			t.Errorf("found %v, want line %d", problems, want)
+		}
 	}
 }
 

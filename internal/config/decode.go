@@ -152,7 +152,7 @@ func (c cursor) text() (string, bool) {
 	case c.node.Kind == yaml.ScalarNode && !c.empty():
 		c.fail("must be text, found "+describe(c.node), "put it in quotes: "+strconv.Quote(c.node.Value))
 	default:
-		c.fail("must be text, found "+describe(c.node), "write one word or sentence")
+		c.fail("must be text, found "+describe(c.node), "write a single value after the colon")
 	}
 	return "", false
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -249,7 +250,7 @@ func (e explainer) leaf(err *jsonschema.ValidationError, around []string) {
 		fail("must be "+show(k.Want)+", "+found, "write "+show(k.Want))
 	case *kind.Format:
 		f := allFormats()[k.Want]
-		fail(shownFormat(k.Got)+" is not "+cmpOr(f.what, "of the format "+k.Want), "write "+cmpOr(f.what, "a value of the format "+k.Want)+exampleOf(raw, f.example))
+		fail(shownFormat(k.Got)+" is not "+cmp.Or(f.what, "of the format "+k.Want), "write "+cmp.Or(f.what, "a value of the format "+k.Want)+exampleOf(raw, f.example))
 	case *kind.Minimum, *kind.Maximum, *kind.ExclusiveMinimum, *kind.ExclusiveMaximum:
 		bounds, remedy := boundsOf(raw, k)
 		fail("must be "+bounds+", "+strings.Replace(found, "got the number", "found", 1), remedy)
@@ -309,13 +310,6 @@ func entries(n int) string {
 		return "1 entry"
 	}
 	return fmt.Sprintf("%d entries", n)
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func shownFormat(v any) string {

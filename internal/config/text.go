@@ -100,5 +100,8 @@ func hazardRemedy(size int, r rune) string {
 	if r == utf8.RuneError && size == 1 {
 		return "save the file with the encoding UTF-8"
 	}
+	if r == '\r' {
+		return `end the lines with LF or CR LF, or write it as "\r" in double quotes`
+	}
 	return `remove it, or write it as an escape in double quotes, such as "\x1b" or "\u2028"`
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -35,7 +34,7 @@ func parse(file string, data []byte) (*report, *yaml.Node) {
 	}
 	w := walker{report: r}
 	w.walk(top, nil, 1)
-	if w.unreadable || r.failedOutsideDuplicates(w.duplicates) {
+	if w.refused {
 		return r, nil
 	}
 	if top.Kind != yaml.MappingNode {
@@ -44,11 +43,6 @@ func parse(file string, data []byte) (*report, *yaml.Node) {
 		return r, nil
 	}
 	return r, top
-}
-
-// failedOutsideDuplicates says whether there are problems besides doubled keys, which do not hinder further reading.
-func (r *report) failedOutsideDuplicates(duplicates int) bool {
-	return len(r.problems)+r.dropped > duplicates
 }
 
 // errSecondDocument says that there is more than one document.
@@ -86,22 +80,23 @@ func decode(text string) (top *yaml.Node, err error) {
 // walker looks for what YAML allows and Muster does not.
 type walker struct {
 	*report
-	duplicates int
-	// unreadable says that the walk ended early.
-	unreadable bool
+	// refused says that something was found that cannot be read, tooDeep that the walk ended for it. A key that
+	// stands twice is neither: the first one counts.
+	refused, tooDeep bool
 }
 
 func (w *walker) refuse(n *yaml.Node, way *trail, message, remedy string) {
+	w.refused = true
 	w.add(Problem{Line: n.Line, Column: n.Column, Key: way.String(), Message: message, Remedy: remedy})
 }
 
 func (w *walker) walk(n *yaml.Node, way *trail, depth int) {
-	if w.unreadable {
+	if w.tooDeep {
 		return
 	}
 	if depth > maxDepth {
 		w.refuse(n, nil, fmt.Sprintf("values are nested deeper than %d levels", maxDepth), "check the indentation and the brackets: nothing in this file needs so many levels")
-		w.unreadable = true
+		w.tooDeep = true
 		return
 	}
 	switch {
@@ -148,8 +143,8 @@ func (w *walker) mapping(n *yaml.Node, way *trail, depth int) {
 		}
 		below := way.key(k.Value)
 		if before, ok := first[k.Value]; ok {
-			w.refuse(k, below, fmt.Sprintf("the key stands twice: first in line %d, again here", before.Line), "keep one of the two")
-			w.duplicates++
+			w.add(Problem{Line: k.Line, Column: k.Column, Key: below.String(), Remedy: "keep one of the two",
+				Message: fmt.Sprintf("the key stands twice: first in line %d, again here", before.Line)})
 		} else {
 			first[k.Value] = k
 		}
@@ -205,50 +200,67 @@ func syntaxProblem(text string, lines []string, err error) Problem {
 	return p
 }
 
-// parseBudget bounds the bytes that failingLine parses, about a second's work.
-const parseBudget = 16 << 20
+// parseBudget bounds the bytes that failingLine parses, a few seconds' work at most.
+const parseBudget = 32 << 20
 
-// failingLine gives the first line with which the text cannot be parsed any more: the one after the longest part from
-// the top that can. The parser reads ahead only a little, so the search starts from where it stopped reading.
+// nearLines is how far back failingLine looks line by line. Nearly every mistake is in the last lines that were read.
+const nearLines = 64
+
+// failingLine gives the first line with which the text cannot be parsed any more: the one after a part from the top
+// that can. The parser reads ahead only a little, so the search starts from where it stopped reading. What is further
+// away, such as a quote that was never closed, is found by halving; there the part before a value that goes over
+// several lines might be taken for the end, but only if the mistake is behind that value.
 func failingLine(text string, lines []string, failure error) int {
 	read := &slowReader{text: text}
-	_, _ = decodeAll(read)
-	last := 1 + strings.Count(text[:read.read], "\n")
-	offset := 0
-	starts := make([]int, 0, last)
-	for _, l := range lines[:min(last, len(lines))] {
-		starts = append(starts, offset)
-		offset += len(l) + 1
+	_ = decodeAll(read)
+	last := min(len(lines), 1+strings.Count(text[:read.read], "\n"))
+	starts := make([]int, last)
+	for i := 1; i < last; i++ {
+		starts[i] = starts[i-1] + len(lines[i-1]) + 1
 	}
 	budget := parseBudget
-	for i, start := range slices.Backward(starts) {
-		if budget -= start; budget < 0 {
-			break
+	// good says whether the lines before line i, counted from 0, can be parsed.
+	good := func(i int) bool {
+		budget -= starts[i]
+		return budget >= 0 && decodeAll(strings.NewReader(text[:starts[i]])) == nil
+	}
+	bad := last
+	for ; bad > max(0, last-nearLines) && budget > parseBudget/2; bad-- {
+		if good(bad - 1) {
+			return bad
 		}
-		if _, err := decodeAll(strings.NewReader(text[:start])); err == nil {
-			return i + 1
+	}
+	low := 0
+	for bad-low > 1 {
+		if middle := (low + bad) / 2; good(middle) {
+			low = middle
+		} else {
+			bad = middle
 		}
+	}
+	if budget >= 0 {
+		return low + 1
 	}
 	var reported int
-	if _, err := fmt.Sscanf(failure.Error(), "yaml: line %d:", &reported); err == nil && reported <= len(lines) {
+	if _, err := fmt.Sscanf(failure.Error(), "yaml: line %d:", &reported); err == nil && 1 <= reported && reported <= len(lines) {
 		return reported
 	}
-	return min(last, len(lines))
+	return last
 }
 
 // decodeAll reads all documents and says what stops it.
-func decodeAll(r io.Reader) (n int, err error) {
+func decodeAll(r io.Reader) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("yaml: %v", p)
 		}
 	}()
-	for d := yaml.NewDecoder(r); ; n++ {
+	for d := yaml.NewDecoder(r); ; {
 		var node yaml.Node
 		if err := d.Decode(&node); errors.Is(err, io.EOF) {
-			return n, nil
+			return nil
 		} else if err != nil {
-			return n, err
+			return err
 		}
 	}
 }

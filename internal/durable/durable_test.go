@@ -117,6 +117,18 @@ func TestRename(t *testing.T) {
 	wantNames(t, filepath.Join(dir, "b"), "tree")
 }
 
+func TestSyncTreeTakesSmallAndLargeTrees(t *testing.T) {
+	for _, files := range []int{0, 3, 200} {
+		dir := t.TempDir()
+		must(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
+		must(t, os.Symlink("nowhere", filepath.Join(dir, "dangling")))
+		for i := range files {
+			must(t, os.WriteFile(filepath.Join(dir, "sub", strings.Repeat("f", i+1)), []byte("x"), 0o600))
+		}
+		must(t, durable.SyncTree(dir))
+	}
+}
+
 func TestRemoveAll(t *testing.T) {
 	dir := t.TempDir()
 	tree := filepath.Join(dir, "tree")

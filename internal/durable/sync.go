@@ -18,30 +18,43 @@ func SyncDir(dir string) error {
 	return nil
 }
 
-// SyncTree puts every file and directory below dir, and dir itself, on disk. It does not cross into other file
-// systems and does not follow symbolic links.
+// few is the size of a tree up to which its files are cheaper to sync one by one than with everything else that is
+// being written to the file system.
+const few = 64
+
+// SyncTree puts every file and directory below dir, and dir itself, on disk. Symbolic links are not followed.
 func SyncTree(dir string) error {
+	var paths []string
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && (e.IsDir() || e.Type().IsRegular()) {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err == nil && len(paths) > few {
+		// One flush writes everything in one go, and makes each sync below nearly free.
+		err = syncFileSystem(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("sync tree: %w", err)
+	}
+	// Before Linux 5.8 the flush hides write errors, so the files are asked one by one in any case.
+	for _, path := range paths {
+		if err := syncPath(path); err != nil {
+			return fmt.Errorf("sync tree: %w", err)
+		}
+	}
+	return nil
+}
+
+func syncFileSystem(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("sync tree: %w", err)
+		return err
 	}
 	defer f.Close()
-	// One flush of the file system writes everything in one go, and makes each fsync below nearly free.
 	if err := unix.Syncfs(int(f.Fd())); err != nil && !errors.Is(err, unix.ENOSYS) {
-		return fmt.Errorf("sync tree: %w", &fs.PathError{Op: "syncfs", Path: dir, Err: err})
-	}
-	// Before Linux 5.8 syncfs hides write errors, so the files are asked one by one too.
-	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if !e.IsDir() && !e.Type().IsRegular() {
-			return nil
-		}
-		return syncPath(path)
-	})
-	if err != nil {
-		return fmt.Errorf("sync tree: %w", err)
+		return &fs.PathError{Op: "syncfs", Path: dir, Err: err}
 	}
 	return nil
 }

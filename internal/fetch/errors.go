@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"muster/internal/fault"
 	"muster/internal/manifest"
 )
 
@@ -37,10 +38,21 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
-	if e.Remedy != "" {
-		s += "; " + e.Remedy
-	}
 	return s
+}
+
+// As lets fault.Remedy and everything else that knows faults see the error as one.
+func (e *Error) As(target any) bool {
+	f, ok := target.(**fault.Error)
+	if !ok {
+		return false
+	}
+	class := fault.Unavailable
+	if e.Class == ErrInvalid {
+		class = fault.Invalid
+	}
+	*f = fault.New(class, e.Remedy, "%s", e.What).Because(e.Err)
+	return true
 }
 
 func (e *Error) Unwrap() []error { return []error{e.Class, e.Err} }
@@ -66,5 +78,5 @@ func stopped(ctx context.Context, blob manifest.Blob, last error) *Error {
 	if last != nil {
 		what += fmt.Sprintf(" (last failed try: %v)", last)
 	}
-	return &Error{Class: ErrStopped, What: what, Err: context.Cause(ctx)}
+	return &Error{Class: ErrStopped, What: what, Remedy: "it goes on from there when it is started again", Err: context.Cause(ctx)}
 }

@@ -107,23 +107,10 @@ func New(opt Options) (*Fetcher, error) {
 // Path is where a source serves the blob, relative to its base URL. It is empty if the digest is not a SHA-256 in
 // lower-case hexadecimal.
 func Path(digest manifest.Digest) string {
-	if !wellFormed(digest) {
+	if !digest.Valid() {
 		return ""
 	}
-	return "blobs/" + string(digest[:2]) + "/" + string(digest)
-}
-
-// wellFormed keeps a digest that is really a path away from the file system.
-func wellFormed(digest manifest.Digest) bool {
-	if len(digest) != 64 {
-		return false
-	}
-	for _, c := range digest {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
+	return manifest.BlobPath(digest)
 }
 
 // Fetch puts the blob at <dir>/<digest> and returns that path; the file is verified and on disk. A file that is there
@@ -133,10 +120,11 @@ func wellFormed(digest manifest.Digest) bool {
 //
 // Two processes must not fetch into the same directory.
 func (f *Fetcher) Fetch(ctx context.Context, blob manifest.Blob, dir string, progress func(done, total int64)) (string, error) {
-	if !wellFormed(blob.Digest) || blob.Size < 0 {
+	// A digest that is really a path must not reach the file system.
+	if !blob.Digest.Valid() || blob.Size < 0 {
 		return "", &Error{
 			Class:  ErrInvalid,
-			What:   fmt.Sprintf("blob %.80q with size %d cannot be fetched", string(blob.Digest), blob.Size),
+			What:   fmt.Sprintf("blob %.80q with size %d cannot be fetched", blob.Digest, blob.Size),
 			Remedy: "the manifest is damaged; generate and publish it again",
 		}
 	}

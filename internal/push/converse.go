@@ -68,6 +68,7 @@ func (c *conversation) run(ctx context.Context) *Error {
 	if _, err = c.expect("starting"); err != nil {
 		return err
 	}
+	c.uploads.Wait() // over already, unless the host lies; then its deadline ends it
 	c.out.forget()
 	c.host.enter(Starting, nil)
 	words, err = c.expect("done", "refused")

@@ -26,7 +26,11 @@ func (x *execution) checks() template.FuncMap {
 var shallow = map[string]bool{"len": true, "index": true, "slice": true, "and": true, "or": true, "not": true}
 
 func (x *execution) checkArgument(function string, v reflect.Value) (reflect.Value, error) {
-	if v = concrete(v); v.Kind() == reflect.String && v.Len() > MaxOutput {
+	if v = concrete(v); v.Kind() == reflect.String {
+		// Handling long text again and again takes time, too.
+		x.steps += v.Len() / bytesPerStep
+	}
+	if v.Kind() == reflect.String && v.Len() > MaxOutput {
 		// Doubling a variable in a range would fill the memory long before anything is printed.
 		return v, &late.Error{Message: "a text in " + function + " is longer than " + strconv.Itoa(MaxOutput) + " bytes", Remedy: "build it from smaller parts, each printed by itself"}
 	}

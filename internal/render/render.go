@@ -15,8 +15,9 @@ const MaxOutput = late.MaxInput
 // What one template may do. A template has no business near these limits; they keep a mistake from hanging a
 // generation: a range over a huge number, a template that includes itself.
 const (
-	maxSteps = 100_000
-	maxDepth = 100
+	maxSteps     = 100_000
+	maxDepth     = 100
+	bytesPerStep = 4096
 )
 
 // rootName is the name of a file's own template. It holds no colon, so that positions in error texts can be found
@@ -57,7 +58,7 @@ func (r *Renderer) Render(file string, text []byte) ([]byte, error) {
 type execution struct {
 	*Renderer
 	file, text string
-	// steps counts range iterations and included templates, depth how far they are nested.
+	// steps counts range iterations, included templates and long arguments, depth how far templates are nested.
 	steps, depth int
 }
 

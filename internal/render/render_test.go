@@ -3,6 +3,7 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -20,7 +21,8 @@ func testSpace() *late.Space { return late.NewSpace(testMarker, testSpec) }
 func testContext() Context {
 	return Context{
 		Param: map[string]any{
-			"port": float64(2379), "big": float64(21000000), "ratio": 0.5, "exact": json.Number("12"), "name": "etcd", "empty": "",
+			"port": float64(2379), "big": float64(21000000), "ratio": 0.5, "exact": json.Number("12"), "tenth": json.Number("0.1"),
+			"int64": int64(-5), "uint64": uint64(7), "max": uint64(math.MaxUint64), "name": "etcd", "empty": "",
 			"on": true, "null": nil, "list": []any{"a", "b"}, "db": map[string]any{"host": "h", "port": 1},
 		},
 		Cluster: ClusterInfo{Name: "demo", Root: "/opt/demo", Data: "/var/lib/demo"},
@@ -48,6 +50,7 @@ func TestTemplates(t *testing.T) {
 		{"text stays as it is", "a\n\tb", "a\n\tb"},
 		{"parameters are printed", "{{ .Param.name }}:{{ .Param.port }} {{ .Param.ratio }} {{ .Param.on }}", "etcd:2379 0.5 true"},
 		{"whole numbers have no exponent", "{{ .Param.big }} {{ .Param.big | json }} {{ .Param.exact }}", "21000000 21000000 12"},
+		{"large and broken numbers stay exact", "{{ .Param.int64 }} {{ .Param.uint64 }} {{ .Param.max }} {{ .Param.tenth }}", "-5 7 18446744073709551615 0.1"},
 		{"cluster and role are printed", "{{ .Cluster.Name }} {{ .Cluster.Root }} {{ .Cluster.Data }} {{ .Role.Name }} {{ .Role.Count }}", "demo /opt/demo /var/lib/demo master 3"},
 		{"the host's own values are bound", "{{ .Host.Name }} {{ .Host.Address }} {{ .Host.Index }} {{ .Host.Zone }}", "m1 10.0.0.11 1 b"},
 		{"the endpoint is bound", "{{ .Endpoint | json }}", `"api.example:443"`},

@@ -43,6 +43,7 @@ func read(ctx context.Context, r io.ReadSeeker, lim limits, to sink) error {
 		if err != nil {
 			return refusal(ctx, err)
 		}
+		s.zeros = 0
 	}
 	if err := s.end(); err != nil {
 		return refusal(ctx, err)

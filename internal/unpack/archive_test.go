@@ -118,6 +118,7 @@ func zeros(t *testing.T, n int64, length string) []byte {
 			t.Fatal(err)
 		}
 	}
+	w.Write(trailer)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ var errTooLong = errors.New("the archive is longer than its entries account for"
 type stream struct {
 	zip  *zstd.Decoder
 	left int64
-	// zeros counts the zero bytes at the end of what was read.
+	// zeros counts the zero bytes at the end of what was read since the last entry.
 	zeros int64
 }
 

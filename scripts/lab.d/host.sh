@@ -20,7 +20,7 @@ must_exist() { exists "$1" || die "there is no host$1: make it with 'lab boot $1
 must_run() { must_exist "$1"; is_running "$1" || die "host$1 is down: boot it with 'lab restart $1'"; }
 
 # All hosts of which there is any trace, also after a crash of the lab.
-known_hosts_of_lab() {
+all_hosts() {
     {
         ls "$STATE" "$DISKS" "$UNIFIED/muster-lab" /run/netns 2>/dev/null || true
     } | sed -nE 's/^(muster-)?host([0-9]+)$/\2/p' | sort -nu

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"muster/internal/fault"
+	"muster/internal/show"
+	operatorv1 "muster/proto/muster/operator/v1"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+func deployCommand() *cobra.Command {
+	var f pushFlags
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "deploy " + pushArguments,
+		Short: "Push to hosts and wait until they are done, with live progress",
+		Long:  "deploy is push, then waiting for the hosts that were reached. It exits with 3 if any host failed.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			tokens, failed, err := f.run(cmd, args)
+			if err != nil {
+				return err
+			}
+			joined := make(map[string]bool, len(tokens))
+			for _, id := range tokens {
+				joined[id] = true
+			}
+			return waitFor(cmd, timeout, failed, len(tokens), func(h *operatorv1.Host) bool { return joined[h.JoinedBy] })
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Minute, "how long to wait for the hosts")
+	return cmd
+}
+
+func waitCommand() *cobra.Command {
+	var timeout time.Duration
+	var hosts int
+	cmd := &cobra.Command{
+		Use:   "wait --hosts N",
+		Short: "Wait until N hosts are done, with live progress",
+		Long: `wait shows progress until N hosts have joined, however they did, and each of them is done or has failed.
+It exits with 3 if any host failed.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if hosts < 1 {
+				return usageError(errors.New("say how many hosts to wait for: --hosts N"))
+			}
+			return waitFor(cmd, timeout, 0, hosts, func(h *operatorv1.Host) bool { return h.Push == "" })
+		},
+	}
+	cmd.Flags().IntVar(&hosts, "hosts", 0, "how many hosts to wait for")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Minute, "how long to wait for the hosts")
+	return cmd
+}
+
+// waitFor shows the board until want hosts of those that count have ended. failed are hosts known to have failed before.
+func waitFor(cmd *cobra.Command, timeout time.Duration, failed, want int, counts func(*operatorv1.Host) bool) error {
+	client, done, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+	defer cancel()
+	stream, err := client.WatchHosts(ctx, &operatorv1.WatchHostsRequest{})
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	board := show.NewBoard(out, isTerminal(out), terminalWidth)
+	for {
+		resp, err := stream.Recv()
+		if err != nil {
+			if ctx.Err() != nil && cmd.Context().Err() == nil {
+				return fault.New(fault.Unavailable, "coordinator status shows what each host waits for; they go on by themselves",
+					"not all hosts were done within %s", timeout)
+			}
+			return err
+		}
+		now := time.Now()
+		board.Apply(resp, now)
+		if !resp.Complete {
+			continue
+		}
+		board.Draw(now)
+		ended, bad := 0, failed
+		for _, h := range board.Hosts() {
+			switch {
+			case !counts(h):
+			case h.Phase == syncv1.Phase_PHASE_DONE:
+				ended++
+			case h.Phase == syncv1.Phase_PHASE_FAILED:
+				ended, bad = ended+1, bad+1
+			}
+		}
+		if ended < want {
+			continue
+		}
+		if err := printStatus(cmd.Context(), client, cmd); err != nil {
+			return err
+		}
+		if bad > 0 {
+			return &exitError{code: 3, err: fmt.Errorf("%d of %d hosts failed; coordinator status HOST shows why, coordinator hosts retry tries again", bad, want+failed)}
+		}
+		return nil
+	}
+}
+
+func terminalWidth() int {
+	width, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil || width <= 0 {
+		return 120
+	}
+	return width
+}
+
+// printStatus prints the table once more, whole, where the live one ended.
+func printStatus(ctx context.Context, client operatorv1.OperatorServiceClient, cmd *cobra.Command) error {
+	cluster, err := client.GetCluster(ctx, &operatorv1.GetClusterRequest{})
+	if err != nil {
+		return err
+	}
+	hosts, err := client.ListHosts(ctx, &operatorv1.ListHostsRequest{})
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(cmd.OutOrStdout(), show.Table(cluster, hosts.Hosts, time.Now(), show.TableOptions{}))
+	return nil
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"muster/internal/artifacts"
+	"muster/internal/coordinator"
+	"muster/internal/durable"
+	"muster/internal/fault"
+	"muster/internal/identity"
+	"muster/internal/rpc"
+	"muster/internal/store"
+	"muster/internal/web"
+)
+
+func serveCommand() *cobra.Command {
+	var genconf, httpListen, grpcListen string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve artifacts, enrol hosts, assign roles and collect reports",
+		Long: `serve takes the output of genconf over into its state directory and serves it: artifacts over HTTP, hosts over gRPC with
+TLS, the operator's commands over a Unix socket. All that it has acknowledged is in the state directory: it can be killed
+and started again at any time.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), slog.New(slog.NewTextHandler(os.Stderr, nil)), serveOptions{
+				genconf: genconf, state: statePath(cmd, ""), httpListen: httpListen, grpcListen: grpcListen,
+			})
+		},
+	}
+	cmd.Flags().StringVar(&genconf, "genconf", "genconf", "the output directory of genconf")
+	cmd.Flags().StringVar(&httpListen, "listen-http", "", "address to serve artifacts on (default: all, coordinator.http_port)")
+	cmd.Flags().StringVar(&grpcListen, "listen-grpc", "", "address to serve hosts on (default: all, coordinator.grpc_port)")
+	return cmd
+}
+
+type serveOptions struct{ genconf, state, httpListen, grpcListen string }
+
+// shutdownGrace is how long calls under way may take to end.
+const shutdownGrace = 3 * time.Second
+
+func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
+	if err := durable.MkdirAll(o.state, 0o700); err != nil {
+		return err
+	}
+	kept, err := store.OpenBolt(filepath.Join(o.state, "store.db"))
+	if errors.Is(err, store.ErrLocked) {
+		return fault.New(fault.Conflict, "stop the other coordinator, or use another --state", "a coordinator already runs on this state").Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }()
+
+	served := filepath.Join(o.state, "artifacts")
+	if err := artifacts.Import(ctx, o.genconf, served); err != nil {
+		return fault.New(fault.Invalid, "run coordinator genconf first, or name its output with --genconf", "the generation in %s", o.genconf).Because(err)
+	}
+	generation, manifests, err := artifacts.Load(served)
+	if err != nil {
+		return err
+	}
+	ca, err := identity.Open(filepath.Join(o.state, "ca"), generation.Cluster, time.Now())
+	if err != nil {
+		return err
+	}
+	core, err := coordinator.New(ctx, coordinator.Options{
+		Store: kept, CA: ca, Generation: generation, Manifests: manifests, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	certificates, err := ca.ServerCertificates(generation.Coordinator.Addresses, time.Now)
+	if err != nil {
+		return err
+	}
+	hostServer, err := rpc.NewHostServer(core, ca.ServerTLS(certificates))
+	if err != nil {
+		return err
+	}
+	operatorServer, err := rpc.NewOperatorServer(core)
+	if err != nil {
+		return err
+	}
+	httpServer := web.NewServer(web.Artifacts(served))
+
+	httpListener, err := listen(o.httpListen, generation.Coordinator.HTTPPort, "listen-http", "coordinator.http_port")
+	if err != nil {
+		return err
+	}
+	grpcListener, err := listen(o.grpcListen, generation.Coordinator.GRPCPort, "listen-grpc", "coordinator.grpc_port")
+	if err != nil {
+		return errors.Join(err, httpListener.Close())
+	}
+	operatorListener, err := rpc.ListenOperator(filepath.Join(o.state, socketName))
+	if err != nil {
+		return errors.Join(err, httpListener.Close(), grpcListener.Close())
+	}
+
+	log.Info("serving", "cluster", generation.Cluster, "config", generation.ConfigID[:12],
+		"artifacts", httpListener.Addr(), "hosts", grpcListener.Addr(), "operator", operatorListener.Addr())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return web.Serve(httpServer, httpListener) })
+	group.Go(func() error { return hostServer.Serve(grpcListener) })
+	group.Go(func() error { return operatorServer.Serve(operatorListener) })
+	group.Go(func() error { return prune(ctx, core) })
+	group.Go(func() error {
+		<-ctx.Done()
+		log.Info("stopping")
+		grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+		defer cancel()
+		for _, server := range []*grpc.Server{hostServer, operatorServer} {
+			stopGracefully(grace, server)
+		}
+		return httpServer.Shutdown(grace)
+	})
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// prune keeps the store within its bounds.
+func prune(ctx context.Context, core *coordinator.Service) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := core.PruneEvents(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func stopGracefully(ctx context.Context, server *grpc.Server) {
+	done := make(chan struct{})
+	go func() { server.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		server.Stop()
+	}
+}
+
+func listen(address string, port int, flag, key string) (net.Listener, error) {
+	if address == "" {
+		address = net.JoinHostPort("", strconv.Itoa(port))
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, fmt.Sprintf("free the port, or choose another (%s in cluster.yaml, or --%s)", key, flag),
+			"cannot listen on %s", address).Because(err)
+	}
+	return l, nil
+}

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "answers on {{ .Host.Address }}:{{ .Param.port }}"
