@@ -88,7 +88,7 @@ func TestExampleIsValid(t *testing.T) {
 }
 
 func TestDefaultsReachListsAndOtherEntries(t *testing.T) {
-	_, b := newTestSchema(t, `{properties: {list: {items: {properties: {n: {default: [1]}}}}, map: {additionalProperties: {properties: {n: {default: {a: 1}}}}}}}`)
+	b := bundleWith(t, `{properties: {list: {items: {properties: {n: {default: [1]}}}}, map: {additionalProperties: {properties: {n: {default: {a: 1}}}}}}}`)
 	c, problems := ParseCluster("cluster.yaml", []byte("parameters: {list: [{}, {n: []}], map: {x: {}}}\n"+clusterRest), b)
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -102,10 +102,14 @@ func TestDefaultsReachListsAndOtherEntries(t *testing.T) {
 	}
 }
 
-func newTestSchema(t *testing.T, parameters string) (Problems, *Bundle) {
+// bundleWith gives a bundle with these parameters.
+func bundleWith(t *testing.T, parameters string) *Bundle {
 	t.Helper()
 	b, problems := ParseBundle(bundleFile, []byte("parameters: "+parameters+"\nbundle: 1\nname: app\nversion: \"1\"\nroles: {master: {counts: [3]}}\n"))
-	return problems, b
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return b
 }
 
 func TestMistakeFarAboveIsFound(t *testing.T) {
