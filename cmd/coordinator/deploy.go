@@ -108,7 +108,7 @@ func waitFor(cmd *cobra.Command, timeout time.Duration, failed, want int, counts
 			return err
 		}
 		if bad > 0 {
-			return &exitError{code: 3, err: fmt.Errorf("%d of %d hosts failed; coordinator status HOST shows why, coordinator hosts retry tries again", bad, want+failed)}
+			return &exitError{code: exitFailedHosts, err: fmt.Errorf("%d of %d hosts failed; coordinator status HOST shows why, coordinator hosts retry tries again", bad, want+failed)}
 		}
 		return nil
 	}

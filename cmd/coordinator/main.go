@@ -83,3 +83,6 @@ func exitCode(w io.Writer, err error) int {
 	}
 	return code
 }
+
+// usageError is a command line that cannot be meant.
+func usageError(err error) error { return &exitError{exitInvalid, err} }

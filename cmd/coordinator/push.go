@@ -65,7 +65,7 @@ cluster.yaml lists by address.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, failed, err := f.run(cmd, args)
 			if err == nil && failed > 0 {
-				return &exitError{code: 3}
+				return &exitError{code: exitFailedHosts}
 			}
 			return err
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"muster/internal/checks"
 	"muster/internal/fault"
@@ -13,14 +14,20 @@ import (
 )
 
 func (i *installation) preflight(ctx context.Context) (string, error) {
-	own := checks.Standard(i.cluster)
 	bundled, err := i.boundChecks(manifest.Preflight)
 	if err != nil {
 		return "", err
 	}
-	if _, err := i.wanted(); err != nil {
+	blobs, err := i.wanted()
+	if err != nil {
 		return "", err
 	}
+	var bytes int64
+	var files int
+	for _, b := range blobs {
+		bytes, files = bytes+b.Unpacked, files+b.Entries
+	}
+	own := append(checks.Standard(i.cluster), checks.Room(i.cluster, bytes, files))
 	return i.runChecks(ctx, manifest.Preflight, append(own, bundled...))
 }
 
@@ -67,7 +74,12 @@ func (i *installation) runChecks(ctx context.Context, stage manifest.Stage, defs
 		return "", localFault(err)
 	}
 	env := checks.Environment{
-		WorkDir:     i.layout.scratch(),
+		Stage:    stage,
+		WorkDir:  i.layout.scratch(),
+		Resuming: exists(i.layout.began()),
+		Waiting: func(w checks.Waiting) {
+			i.tell.Progress(string(stage), 0, 0, fmt.Sprintf("%s: %s (try %d, %s left)", w.Name, w.Last.Summary, w.Attempt, w.Left.Round(time.Second)))
+		},
 		Path:        defaultPath,
 		ClockOffset: i.offset,
 		Env: []string{

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"muster/internal/durable"
 	"muster/internal/fault"
 	"muster/internal/fetch"
 	"muster/internal/hosts"
@@ -83,6 +84,9 @@ func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) e
 func (i *installation) prepareFetcher() error {
 	if i.fetcher != nil {
 		return nil
+	}
+	if err := durable.MkdirAll(i.layout.blobs(), 0o700); err != nil {
+		return localFault(err)
 	}
 	f, err := fetch.New(fetch.Options{
 		Sources: i.plan.Sources,

@@ -27,6 +27,7 @@ func (l Layout) key() string     { return l.at("var/lib/bootstrap-agent/identity
 func (l Layout) journal() string { return l.at("var/lib/bootstrap-agent/journal") }
 func (l Layout) lock() string    { return l.at("var/lib/bootstrap-agent/lock") }
 func (l Layout) blobs() string   { return l.at("var/lib/bootstrap-agent/blobs") }
+func (l Layout) began() string   { return l.at("var/lib/bootstrap-agent/began") }
 func (l Layout) started() string { return l.at("var/lib/bootstrap-agent/started") }
 func (l Layout) scratch() string { return l.at("var/lib/bootstrap-agent/checks") }
 func (l Layout) log() string     { return l.at("var/lib/bootstrap-agent/log") }

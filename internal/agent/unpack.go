@@ -16,6 +16,10 @@ import (
 )
 
 func (i *installation) unpackPackages(ctx context.Context) (string, error) {
+	// From here on, what is found below /opt/<cluster> is ours.
+	if err := durable.WriteFile(i.layout.began(), nil, 0o600); err != nil {
+		return "", localFault(err)
+	}
 	for _, dir := range []string{i.layout.Home(i.cluster), i.layout.at("opt", i.cluster, "packages"), i.layout.at("opt", i.cluster, "generations")} {
 		if err := durable.MkdirAll(dir, 0o755); err != nil {
 			return "", localFault(err)

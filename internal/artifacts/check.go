@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"muster/internal/checks"
 	"muster/internal/config"
 	"muster/internal/late"
 	"muster/internal/manifest"
@@ -57,7 +58,7 @@ func (r *roleRenderer) check(c config.Check) manifest.Check {
 	}
 	// Arguments that are known only on the host are checked there.
 	if early {
-		if err := validateArgs(out.Probe, out.With); err != nil {
+		if err := checks.ValidateArgs(out.Probe, out.With); err != nil {
 			r.badArguments(c, err)
 		}
 	}

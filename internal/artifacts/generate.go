@@ -118,6 +118,9 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 	}
 	generation := g.describe()
 	members, complete := roster(g.cluster)
+	if !complete {
+		g.progress("no user-data for an installation without a coordinator: cluster.yaml does not list every member of the counted roles by its address")
+	}
 	for _, r := range g.roles {
 		m := g.manifest(r, packages)
 		if complete {
@@ -132,14 +135,11 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 			Name: r.role.Name, Count: r.count, After: r.role.After, Select: said.Select,
 			AllowSharedTokens: said.AllowSharedTokens, Manifest: blob,
 		})
-	}
-	if complete {
-		err = g.writeUserData(generation)
-	} else {
-		g.progress("no user-data for an installation without a coordinator: cluster.yaml does not list every member of the counted roles by its address")
-	}
-	if err != nil {
-		return nil, err
+		if complete {
+			if err := g.writeUserData(generation, m); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return generation, g.writeTop(generation, packages)
 }
@@ -254,17 +254,33 @@ func (g *generator) writeManifest(m *manifest.Manifest, r rendered) (manifest.Bl
 	return blob, g.stage.write(filepath.Join(rolesDir, string(r.role.Name), manifestFile), encoded)
 }
 
-func (g *generator) writeUserData(generation *manifest.Generation) error {
-	for _, r := range generation.Roles {
-		text, err := script.StaticUserData(generation, r.Name, script.CloudConfig)
-		if err != nil {
-			return err
-		}
-		if err := g.stage.write(filepath.Join(rolesDir, string(r.Name), userDataFile), text); err != nil {
-			return err
-		}
+// writeUserData writes what installs the role by cloud-init without a coordinator, if a host can then know all that the
+// role's artifacts reference.
+func (g *generator) writeUserData(generation *manifest.Generation, m *manifest.Manifest) error {
+	if unknown := unknownWithoutCoordinator(m); len(unknown) > 0 {
+		g.progress("no user-data for role %s without a coordinator: it uses .%s, which only a coordinator knows", m.Role, unknown[0])
+		return nil
 	}
-	return nil
+	text, err := script.StaticUserData(generation, m.Role, script.CloudConfig)
+	if err != nil {
+		return err
+	}
+	return g.stage.write(filepath.Join(rolesDir, string(m.Role), userDataFile), text)
+}
+
+// unknownWithoutCoordinator are the late values that neither the manifest's roster nor the host itself can tell.
+func unknownWithoutCoordinator(m *manifest.Manifest) []string {
+	known := late.Values{}
+	for role, members := range m.Roster {
+		known.SetRoster(role, members)
+	}
+	// Which values they are does not matter here, only that they are there.
+	self := manifest.Member{Name: "known", Address: "known"}
+	if i := slices.IndexFunc(m.Roster[m.Role], func(m manifest.Member) bool { return m.Zone == "" }); m.Counted > 0 && i < 0 {
+		self.Zone = "known"
+	}
+	known.SetHost(self)
+	return late.Missing(m.Late, known)
 }
 
 // writeTop writes what lies at the top.

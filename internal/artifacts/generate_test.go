@@ -194,3 +194,15 @@ func TestNoUserDataWithoutRoster(t *testing.T) {
 		t.Errorf("said %q", said)
 	}
 }
+
+func TestNoUserDataForWhatOnlyACoordinatorKnows(t *testing.T) {
+	s := newSite(t)
+	s.edit("demo/cluster.yaml", "roles:", "endpoint: db.example.com:4000\nroles:")
+	s.edit("demo/checks/answers.sh", ".Host.Address", ".Endpoint")
+	s.generate()
+	for role, want := range map[string]bool{"master": false, "worker": true} {
+		if _, err := os.Stat(filepath.Join(s.out(), "roles", role, "user-data")); (err == nil) != want {
+			t.Errorf("role %s: %v", role, err)
+		}
+	}
+}

@@ -60,6 +60,12 @@ func TestInvalidInputIsToldAndNothingWritten(t *testing.T) {
 			func(s site) { s.write(app+"a\nb/c", "") },
 			[]string{app[:len(app)-1] + `/"a\nb": the name is not UTF-8 or has control characters`},
 		},
+		"path that is too long": {
+			func(s site) {
+				s.write(app+strings.Repeat(strings.Repeat("d", 200)+"/", 5)+strings.Repeat("f", 200), "")
+			},
+			[]string{app + strings.Repeat(strings.Repeat("d", 200)+"/", 5)},
+		},
 		"empty package": {
 			func(s site) {
 				s.must(os.RemoveAll(s.path("demo/packages/common/bin")))
@@ -68,11 +74,14 @@ func TestInvalidInputIsToldAndNothingWritten(t *testing.T) {
 		},
 		"two packages with one program": {
 			func(s site) { s.write("demo/packages/common/bin/app", "") },
-			[]string{"demo/bundle.yaml:21:5: packages.common: package common and package app both have bin/app in role master on amd64"},
+			[]string{"demo/bundle.yaml:22:3: packages.common: package common and package app both have bin/app in role master"},
 		},
 		"package and file at one place": {
 			func(s site) { s.edit("demo/bundle.yaml", "etc/app.conf:", "bin/app:") },
-			[]string{"demo/bundle.yaml:18:5: packages.app: package app and a file both have bin/app in role master on amd64"},
+			[]string{
+				"demo/bundle.yaml:19:3: packages.app: package app and a file both have bin/app in role master",
+				"demo/bundle.yaml:19:3: packages.app: package app and a file both have bin/app in role worker",
+			},
 		},
 		"mistake in a template": {
 			func(s site) { s.edit("demo/templates/app.conf.tmpl", ".Param.greeting", ".Param.greting") },
@@ -90,11 +99,11 @@ func TestInvalidInputIsToldAndNothingWritten(t *testing.T) {
 			func(s site) {
 				s.edit("demo/bundle.yaml", `"{{ .Param.port }}"`, `"{{ (index .Roster.master 0).Address }}"`)
 			},
-			[]string{"demo/bundle.yaml:44:18: checks.port-free.with.port: "},
+			[]string{"demo/bundle.yaml:43:18: checks.port-free.with.port: "},
 		},
 		"late value in a remedy": {
 			func(s site) { s.edit("demo/bundle.yaml", "Stop what", "On {{ .Host.Name }} stop what") },
-			[]string{"demo/bundle.yaml:47:13: checks.port-free.remedy: late value .Host.Name cannot be used here: the text is shown before it is known"},
+			[]string{"demo/bundle.yaml:46:13: checks.port-free.remedy: late value .Host.Name cannot be used here: the text is shown before it is known"},
 		},
 		"empty script": {
 			func(s site) { s.must(os.Truncate(s.path("demo/checks/answers.sh"), 0)) },

@@ -21,7 +21,9 @@ var damages = map[string]struct {
 	deep bool
 }{
 	"nothing there": {
-		do:   func(s site, dir string, _ *manifest.Generation) { s.must(os.Remove(filepath.Join(dir, "generation.json"))) },
+		do: func(s site, dir string, _ *manifest.Generation) {
+			s.must(os.Remove(filepath.Join(dir, "generation.json")))
+		},
 		want: "there is no generation",
 	},
 	"unknown key": {

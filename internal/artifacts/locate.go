@@ -26,27 +26,31 @@ func newLocator(file, text string) locator {
 	return l
 }
 
-// find gives a problem with the place of a key and without a message.
+// find gives a problem with the place of a key and without a message: that of a short value, or of the key itself.
 func (l locator) find(keys ...string) config.Problem {
 	p := config.Problem{File: l.file, Key: strings.Join(keys, ".")}
-	node := l.root
+	var name *yaml.Node
+	value := l.root
 	for _, key := range keys {
-		if node = child(node, key); node == nil {
+		if name, value = child(value, key); value == nil {
 			return p
 		}
 	}
-	p.Line, p.Column, p.Source = node.Line, node.Column, line(l.text, node.Line)
+	if value.Kind == yaml.ScalarNode && value.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+		name = value
+	}
+	p.Line, p.Column, p.Source = name.Line, name.Column, line(l.text, name.Line)
 	return p
 }
 
-func child(n *yaml.Node, key string) *yaml.Node {
+func child(n *yaml.Node, key string) (name, value *yaml.Node) {
 	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
+		return nil, nil
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
-			return n.Content[i+1]
+			return n.Content[i], n.Content[i+1]
 		}
 	}
-	return nil
+	return nil, nil
 }

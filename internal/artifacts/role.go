@@ -173,7 +173,7 @@ func (r *roleRenderer) findCollisions(out rendered) {
 					continue
 				}
 				position := r.place.find("packages", pkg.Name)
-				position.Message = fmt.Sprintf("package %s and %s both have %s in role %s on %s", pkg.Name, other, link, r.role.Name, arch)
+				position.Message = fmt.Sprintf("package %s and %s both have %s in role %s", pkg.Name, other, link, r.role.Name)
 				position.Remedy = "rename it in one of the two, or give them to different roles"
 				r.problems.add(position)
 			}

@@ -65,6 +65,9 @@ func scan(ctx context.Context, bundle *os.Root, dir, shown string, p *problems) 
 	return t, nil
 }
 
+// maxName is the longest path and target of a link that is unpacked on a host.
+const maxName = 1024
+
 type scanner struct {
 	root     *os.Root
 	shown    string
@@ -83,6 +86,10 @@ func (s scanner) visit(name string, d fs.DirEntry, err error) error {
 	}
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
 		s.problems.file(fmt.Sprintf("%s/%q", s.shown, name), "the name is not UTF-8 or has control characters", "rename the file")
+		return skip(d)
+	}
+	if len(name) > maxName {
+		s.problems.file(shown, fmt.Sprintf("the path has %d bytes, and a package can carry %d", len(name), maxName), "shorten it")
 		return skip(d)
 	}
 	info, err := d.Info()
@@ -142,6 +149,8 @@ func (s scanner) badLink(name, target string) string {
 	switch inside := path.Join(path.Dir(name), target); {
 	case !utf8.ValidString(target) || strings.ContainsFunc(target, unicode.IsControl):
 		return shown + "is not UTF-8 or has control characters"
+	case len(target) > maxName:
+		return shown + "is too long"
 	case path.IsAbs(target):
 		return shown + "is absolute"
 	case inside == ".." || strings.HasPrefix(inside, "../"):

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"muster/internal/fault"
 	"muster/internal/hosts"
 	"muster/internal/manifest"
 	syncv1 "muster/proto/muster/sync/v1"
@@ -20,9 +21,9 @@ type directory struct {
 	entries  map[hosts.ID]*entry
 	order    []hosts.ID // ascending when sorted is set, so that pages are stable
 	sorted   bool
-	byName   map[string]hosts.ID
+	byName   map[string][]hosts.ID // a name is the host's own word, and two may say the same
 	byAddr   map[string]hosts.ID
-	byToken  map[string]hosts.ID
+	joined   map[string]bool // tokens that a host joined by, since removed or not
 	pushes   map[string]Push
 	counts   map[manifest.Role]map[hosts.Phase]int
 	watchers map[*watcher]struct{}
@@ -44,9 +45,9 @@ type watcher struct {
 func newDirectory() *directory {
 	return &directory{
 		entries:  make(map[hosts.ID]*entry),
-		byName:   make(map[string]hosts.ID),
+		byName:   make(map[string][]hosts.ID),
 		byAddr:   make(map[string]hosts.ID),
-		byToken:  make(map[string]hosts.ID),
+		joined:   make(map[string]bool),
 		pushes:   make(map[string]Push),
 		counts:   make(map[manifest.Role]map[hosts.Phase]int),
 		watchers: make(map[*watcher]struct{}),
@@ -68,12 +69,13 @@ func (d *directory) put(h hosts.Host) {
 		d.entries[h.ID] = e
 		// Sorted when somebody looks: inserting in order would move half the list for every host that joins.
 		d.order, d.sorted = append(d.order, h.ID), false
+		name := strings.ToLower(h.Facts.Name)
+		d.byName[name] = append(d.byName[name], h.ID)
 	}
 	e.host = h
 	d.count(h, 1)
-	d.byName[strings.ToLower(h.Facts.Name)] = h.ID
 	d.byAddr[h.Facts.Address] = h.ID
-	d.byToken[h.JoinedBy] = h.ID
+	d.joined[h.JoinedBy] = true
 	d.tell(h.ID, true)
 }
 
@@ -87,14 +89,12 @@ func (d *directory) drop(id hosts.ID) {
 	if i := slices.Index(d.order, id); i >= 0 {
 		d.order = slices.Delete(d.order, i, i+1)
 	}
-	if name := strings.ToLower(e.host.Facts.Name); d.byName[name] == id {
+	name := strings.ToLower(e.host.Facts.Name)
+	if d.byName[name] = slices.DeleteFunc(d.byName[name], func(other hosts.ID) bool { return other == id }); len(d.byName[name]) == 0 {
 		delete(d.byName, name)
 	}
 	if d.byAddr[e.host.Facts.Address] == id {
 		delete(d.byAddr, e.host.Facts.Address)
-	}
-	if d.byToken[e.host.JoinedBy] == id {
-		delete(d.byToken, e.host.JoinedBy)
 	}
 	d.tell(id, false)
 }
@@ -144,16 +144,26 @@ func (d *directory) notDone(role manifest.Role, count int) string {
 	return fmt.Sprintf("%d more of %d hosts of role %s to be done", want-done, want, role)
 }
 
-// get is one host by identity, name or address.
-func (d *directory) get(name string) (entry, bool) {
+// get is one host by identity, address or name. The coordinator makes identities and lets an address be taken once; a
+// name is whatever the host says, so it comes last and must not be ambiguous: else a rogue host would be taken for the
+// one that the operator means.
+func (d *directory) get(name string) (entry, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	for _, id := range []hosts.ID{hosts.ID(name), d.byName[strings.ToLower(name)], d.byAddr[name]} {
+	for _, id := range []hosts.ID{hosts.ID(name), d.byAddr[name]} {
 		if e, ok := d.entries[id]; ok {
-			return *e, true
+			return *e, nil
 		}
 	}
-	return entry{}, false
+	switch named := d.byName[strings.ToLower(name)]; len(named) {
+	case 0:
+		return entry{}, errNoHost(clip(name, 253))
+	case 1:
+		return *d.entries[named[0]], nil
+	default:
+		return entry{}, fault.New(fault.Conflict, fmt.Sprintf("name one by its identity or address: %v", named[:min(len(named), 10)]),
+			"%d hosts are called %s", len(named), name)
+	}
 }
 
 // page is up to size entries after the given identity, in ascending order.
@@ -189,8 +199,10 @@ func (d *directory) tallies() map[manifest.Role]map[hosts.Phase]int {
 func (d *directory) putPush(p Push) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.pushes[p.Target] = p
-	d.tellPushes()
+	if !d.joined[p.Token] {
+		d.pushes[p.Target] = p
+		d.tellPushes()
+	}
 }
 
 func (d *directory) dropPush(target string) {
@@ -202,16 +214,11 @@ func (d *directory) dropPush(target string) {
 	}
 }
 
-// listPushes are those whose host has not joined. A push may be recorded a moment after its host came.
+// listPushes are those whose host has not joined.
 func (d *directory) listPushes() []Push {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	var list []Push
-	for _, p := range d.pushes {
-		if _, joined := d.byToken[p.Token]; !joined {
-			list = append(list, p)
-		}
-	}
+	list := slices.Collect(maps.Values(d.pushes))
 	slices.SortFunc(list, func(a, b Push) int { return strings.Compare(a.Target, b.Target) })
 	return list
 }
@@ -219,8 +226,7 @@ func (d *directory) listPushes() []Push {
 func (d *directory) joinedBy(token string) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	_, joined := d.byToken[token]
-	return joined
+	return d.joined[token]
 }
 
 func (d *directory) watch() *watcher {

@@ -84,7 +84,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 				return err
 			}
 			host = hosts.Host{
-				ID:       hosts.ID(fresh),
+				ID:       fresh,
 				Facts:    hosts.Facts{Name: a.Name, Address: address.String(), Zone: a.Zone},
 				Phase:    hosts.Enrolled,
 				Attempt:  1,
@@ -110,7 +110,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 			}
 		}
 		var serial string
-		chain, serial, expires, err = s.ca.IssueHost(a.CSR, proof.HostID(host.ID), now, identity.HostTTL)
+		chain, serial, expires, err = s.ca.IssueHost(a.CSR, host.ID, now, identity.HostTTL)
 		if err != nil {
 			return err
 		}
@@ -285,7 +285,7 @@ func (s *Service) Host(ctx context.Context, cert *x509.Certificate) (hosts.ID, e
 		return "", fault.New(fault.Denied, "the bootstrap agent renews it by itself", "the certificate of host %s has expired", id)
 	}
 	serial := identity.Serial(cert)
-	host, err := s.record(ctx, hosts.ID(id))
+	host, err := s.record(ctx, id)
 	if err != nil {
 		return "", fault.New(fault.Denied, "let the host join again: coordinator push", "the host %s is not known", id)
 	}
@@ -311,7 +311,7 @@ func (s *Service) Renew(ctx context.Context, id hosts.ID, csr *identity.CheckedC
 	var chain [][]byte
 	var expires time.Time
 	err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
-		chain, h.NextSerial, expires, err = s.ca.IssueHost(csr, proof.HostID(id), s.clock(), identity.HostTTL)
+		chain, h.NextSerial, expires, err = s.ca.IssueHost(csr, id, s.clock(), identity.HostTTL)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -25,6 +26,45 @@ type Event struct {
 // maxEvents bounds what is kept; the oldest go first.
 const maxEvents = 100_000
 
+// maxMessage is the longest message of an event in bytes.
+const maxMessage = 1024
+
+const (
+	// A stranger or a hostile host can repeat at will what is worth an event. The same one is kept once in noteWindow,
+	// and no more than maxNotes different ones, so that nobody pushes the others out or fills the disk.
+	noteWindow = 10 * time.Minute
+	maxNotes   = 1000
+)
+
+// notes remembers which events were kept in this window.
+type notes struct {
+	mu    sync.Mutex
+	since time.Time
+	kept  map[Event]bool
+}
+
+func (n *notes) first(e Event, now time.Time) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.kept == nil || now.Sub(n.since) >= noteWindow {
+		n.kept, n.since = make(map[Event]bool), now
+	}
+	if n.kept[e] || len(n.kept) == maxNotes {
+		return false
+	}
+	n.kept[e] = true
+	return true
+}
+
+// note keeps an event that a caller can cause as often as it likes. Whoever hangs up at once does not escape it.
+func (s *Service) note(ctx context.Context, e Event) error {
+	e.Message = clip(e.Message, maxMessage)
+	if !s.notes.first(e, s.clock()) {
+		return nil
+	}
+	return s.store.Update(context.WithoutCancel(ctx), func(w store.Writer) error { return s.event(w, e) })
+}
+
 // event keeps e under a key of its time, so that no two writers share a counter.
 func (s *Service) event(w store.Writer, e Event) error {
 	var tail [6]byte
@@ -32,7 +72,7 @@ func (s *Service) event(w store.Writer, e Event) error {
 		return err
 	}
 	e.Time = s.clock().UTC()
-	e.Message = clip(e.Message, 1024)
+	e.Message = clip(e.Message, maxMessage)
 	return write(w, fmt.Sprintf("%s%020d-%s", keyEvents, e.Time.UnixNano(), hex.EncodeToString(tail[:])), e)
 }
 

@@ -19,6 +19,8 @@ type generation struct {
 	// refs are the late values that each role's artifacts name; rosters the counted roles among them.
 	refs    map[manifest.Role][]string
 	rosters map[manifest.Role][]manifest.Role
+	// awaited are the roles that another role comes after.
+	awaited map[manifest.Role]bool
 }
 
 func newGeneration(g *manifest.Generation, manifests map[manifest.Role]*manifest.Manifest) (*generation, error) {
@@ -27,6 +29,7 @@ func newGeneration(g *manifest.Generation, manifests map[manifest.Role]*manifest
 		entries: make(map[manifest.Role]manifest.RoleEntry),
 		refs:    make(map[manifest.Role][]string),
 		rosters: make(map[manifest.Role][]manifest.Role),
+		awaited: make(map[manifest.Role]bool),
 	}
 	var rs []roles.Role
 	for _, e := range g.Roles {
@@ -37,6 +40,9 @@ func newGeneration(g *manifest.Generation, manifests map[manifest.Role]*manifest
 		n.entries[e.Name] = e
 		rs = append(rs, roles.Role{Name: e.Name, Count: e.Count, Select: e.Select})
 		n.refs[e.Name] = late.Refs(m.Late)
+		for _, before := range e.After {
+			n.awaited[before] = true
+		}
 	}
 	for role, refs := range n.refs {
 		for _, e := range g.Roles {

@@ -8,6 +8,7 @@ import (
 
 	"muster/internal/fault"
 	"muster/internal/hosts"
+	"muster/internal/identity"
 	"muster/internal/manifest"
 	"muster/internal/store"
 	syncv1 "muster/proto/muster/sync/v1"
@@ -25,29 +26,35 @@ type Push struct {
 	Token   string    `json:"token,omitempty"`
 }
 
-// Find is the identity of a host by identity, name or address.
+// Find is the identity of a host by identity, address or name.
 func (s *Service) Find(name string) (hosts.ID, error) {
-	e, ok := s.directory.get(name)
-	if !ok {
-		return "", errNoHost(clip(name, 253))
-	}
-	return e.host.ID, nil
+	e, err := s.directory.get(name)
+	return e.host.ID, err
 }
 
-// Reports are what is kept of a host's reports, oldest first.
+// maxAnswer bounds the reports of one answer in bytes, well below the 4 MiB that a gRPC client accepts.
+const maxAnswer = 2 << 20
+
+// Reports are what is kept of a host's reports, oldest first; when they are too many for one answer, the newest of them.
 func (s *Service) Reports(ctx context.Context, id hosts.ID) ([]*syncv1.Report, error) {
 	var reports []*syncv1.Report
+	var sizes []int
+	total := 0
 	err := s.store.View(ctx, func(r store.Reader) error {
 		return r.Scan(keyReports+string(id)+"/", "", func(_ string, raw []byte) (bool, error) {
 			report := new(syncv1.Report)
 			if err := proto.Unmarshal(raw, report); err != nil {
 				return false, err
 			}
-			reports = append(reports, report)
+			reports, sizes, total = append(reports, report), append(sizes, len(raw)), total+len(raw)
 			return true, nil
 		})
 	})
-	return reports, err
+	first := 0
+	for ; total > maxAnswer; first++ {
+		total -= sizes[first]
+	}
+	return reports[first:], err
 }
 
 // Assign gives a host its role by the operator's word.
@@ -101,14 +108,16 @@ func (s *Service) Retry(ctx context.Context, actor, name string) (hosts.ID, erro
 	return id, nil
 }
 
-// Remove ends a host's identity: its next call is denied, its place in a roster and its address are free. The record
-// stays as the reason why the certificate is refused.
+// Remove ends a host's identity: its next call is denied, its place in a roster and its address are free, its reports
+// are gone. The record stays as the reason why the certificate is refused.
 func (s *Service) Remove(ctx context.Context, actor, name string) error {
 	id, err := s.Find(name)
 	if err != nil {
 		return err
 	}
+	var role manifest.Role
 	err = s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
+		role = h.Role
 		if h.Role != "" && s.gen.entries[h.Role].Count > 0 {
 			roster, err := s.roster(w, h.Role)
 			if err != nil {
@@ -122,12 +131,18 @@ func (s *Service) Remove(ctx context.Context, actor, name string) error {
 		if err := w.Delete(keyAddresses + h.Facts.Address); err != nil {
 			return err
 		}
+		if err := dropReports(w, id, h.Acknowledged); err != nil {
+			return err
+		}
 		return s.event(w, Event{Kind: "removed", Host: id, Actor: actor, Message: h.Facts.Name})
 	})
 	if err != nil {
 		return err
 	}
-	s.bell.ringAll()
+	s.bell.ring(id)
+	if s.gen.entries[role].Count > 0 || s.gen.awaited[role] {
+		s.bell.ringAll()
+	}
 	return nil
 }
 
@@ -135,11 +150,19 @@ func (s *Service) Remove(ctx context.Context, actor, name string) error {
 func (s *Service) RecordPush(ctx context.Context, p Push) error {
 	p.Target, p.Class = clip(p.Target, 253), clip(p.Class, 64)
 	p.Message, p.Remedy, p.Time = clip(p.Message, 1024), clip(p.Remedy, 1024), s.clock()
-	if s.directory.joinedBy(p.Token) {
-		return nil
-	}
-	err := s.store.Update(ctx, func(w store.Writer) error { return write(w, keyPushes+p.Target, p) })
-	if err == nil {
+	var joined bool
+	err := s.store.Update(ctx, func(w store.Writer) error {
+		// Read where the enrolment writes it: of the two, one comes first.
+		var token identity.TokenRecord
+		if err := read(w, keyTokens+p.Token, &token); err != nil {
+			return err
+		}
+		if joined = token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
+			return nil
+		}
+		return write(w, keyPushes+p.Target, p)
+	})
+	if err == nil && !joined {
 		s.directory.putPush(p)
 	}
 	return err

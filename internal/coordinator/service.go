@@ -44,6 +44,7 @@ type Service struct {
 
 	directory *directory
 	bell      bell
+	notes     notes
 	// locks serialises the calls of one host, so that its directory entry follows its record.
 	locks sync.Map // hosts.ID → *sync.Mutex
 }
@@ -132,6 +133,7 @@ const (
 	keyReports   = "reports/"
 	keyAddresses = "addresses/"
 	keyKeys      = "keys/"
+	keyRenewals  = "renewals/"
 	keyTokens    = "tokens/"
 	keyRosters   = "rosters/"
 	keyPushes    = "pushes/"
@@ -190,7 +192,7 @@ func (s *Service) record(ctx context.Context, id hosts.ID) (h hosts.Host, err er
 }
 
 // change is every later change of one host: f sees the record, what it leaves is on disk when change returns, and the
-// directory follows.
+// directory follows. A host that was removed changes no more.
 func (s *Service) change(ctx context.Context, id hosts.ID, f func(store.Writer, *hosts.Host) error) error {
 	defer s.lock(id)()
 	var h hosts.Host
@@ -199,11 +201,24 @@ func (s *Service) change(ctx context.Context, id hosts.ID, f func(store.Writer, 
 		if h, err = getHost(w, id); err != nil {
 			return err
 		}
+		if h.Phase == hosts.Removed {
+			return ErrRemoved
+		}
 		if err := f(w, &h); err != nil {
 			return err
 		}
 		return write(w, keyHosts+string(id), h)
 	})
+	if err == nil {
+		s.directory.put(h)
+	}
+	return err
+}
+
+// follow brings the directory to what is on disk of a host, whoever else changes it meanwhile.
+func (s *Service) follow(ctx context.Context, id hosts.ID) error {
+	defer s.lock(id)()
+	h, err := s.record(context.WithoutCancel(ctx), id)
 	if err == nil {
 		s.directory.put(h)
 	}

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -14,7 +15,7 @@ import (
 
 const (
 	pageSize    = 500
-	maxPageSize = 5000
+	maxPageSize = 1000 // rows of the longest texts fit into the 4 MiB that a gRPC client accepts
 	// watchPause bounds how often a watcher is told of the same host.
 	watchPause = 200 * time.Millisecond
 )
@@ -59,30 +60,43 @@ func (s *Service) ClusterState(ctx context.Context) (*operatorv1.GetClusterRespo
 	return resp, err
 }
 
-// ListHosts is a page of hosts. Pushes whose hosts have not joined come with the first one.
+// afterPush begins the page tokens that stand in the pushes; the others are identities of hosts.
+const afterPush = "push:"
+
+// ListHosts is a page of hosts. Pushes whose hosts have not joined come first.
 func (s *Service) ListHosts(token string, size int) *operatorv1.ListHostsResponse {
 	if size <= 0 {
 		size = pageSize
 	}
-	page := s.directory.page(hosts.ID(token), min(size, maxPageSize))
+	size = min(size, maxPageSize)
 	resp := &operatorv1.ListHostsResponse{}
-	if token == "" {
+	if target, among := strings.CutPrefix(token, afterPush); among || token == "" {
 		for _, p := range s.directory.listPushes() {
+			if p.Target <= target {
+				continue
+			}
+			if len(resp.Hosts) == size {
+				return resp
+			}
 			resp.Hosts = append(resp.Hosts, p.message())
+			resp.NextPageToken = afterPush + p.Target
 		}
+		token = ""
 	}
-	for _, e := range page {
+	for _, e := range s.directory.page(hosts.ID(token), size-len(resp.Hosts)) {
 		resp.Hosts = append(resp.Hosts, s.message(e))
+		resp.NextPageToken = string(e.host.ID)
 	}
-	if len(page) > 0 && len(page) == size {
-		resp.NextPageToken = string(page[len(page)-1].host.ID)
+	if len(resp.Hosts) < size {
+		resp.NextPageToken = ""
 	}
 	return resp
 }
 
 // Describe is one host by identity, name or address.
 func (s *Service) Describe(name string) (*operatorv1.Host, error) {
-	if e, ok := s.directory.get(name); ok {
+	e, err := s.directory.get(name)
+	if err == nil {
 		return s.message(e), nil
 	}
 	for _, p := range s.directory.listPushes() {
@@ -90,21 +104,26 @@ func (s *Service) Describe(name string) (*operatorv1.Host, error) {
 			return p.message(), nil
 		}
 	}
-	return nil, errNoHost(clip(name, 253))
+	return nil, err
 }
 
 // Watch sends every host once and then those that change, until ctx ends or send fails.
 func (s *Service) Watch(ctx context.Context, send func(*operatorv1.WatchHostsResponse) error) error {
 	w := s.directory.watch()
 	defer s.directory.unwatch(w)
+	shown := make(map[string]bool) // the pushes that the caller has seen
 	for token, first := "", true; first || token != ""; first = false {
 		page := s.ListHosts(token, pageSize)
 		token = page.NextPageToken
+		for _, h := range page.Hosts {
+			if h.Push != "" {
+				shown[h.Id] = true
+			}
+		}
 		if err := send(&operatorv1.WatchHostsResponse{Hosts: page.Hosts, Complete: token == ""}); err != nil {
 			return err
 		}
 	}
-	shown := s.pushTargets()
 	for {
 		select {
 		case <-ctx.Done():
@@ -112,27 +131,35 @@ func (s *Service) Watch(ctx context.Context, send func(*operatorv1.WatchHostsRes
 		case <-w.wake:
 		}
 		changed, gone, pushes := s.directory.take(w)
-		resp := &operatorv1.WatchHostsResponse{Complete: true}
+		var rows []*operatorv1.Host
+		var removed []string
 		for _, e := range changed {
-			resp.Hosts = append(resp.Hosts, s.message(e))
+			rows = append(rows, s.message(e))
 		}
 		for _, id := range gone {
-			resp.Removed = append(resp.Removed, string(id))
+			removed = append(removed, string(id))
 		}
 		if pushes {
-			now := s.pushTargets()
-			for target := range shown {
-				if _, still := now[target]; !still {
-					resp.Removed = append(resp.Removed, target)
-				}
+			now := make(map[string]bool)
+			for _, p := range s.directory.listPushes() {
+				now[p.Target] = true
+				rows = append(rows, p.message())
 			}
-			for _, p := range now {
-				resp.Hosts = append(resp.Hosts, p.message())
+			for target := range shown {
+				if !now[target] {
+					removed = append(removed, target)
+				}
 			}
 			shown = now
 		}
-		if err := send(resp); err != nil {
-			return err
+		// In messages that a client accepts, however many changed at once.
+		for first := true; first || len(rows)+len(removed) > 0; first = false {
+			resp := &operatorv1.WatchHostsResponse{Complete: true}
+			resp.Hosts, rows = split(rows, pageSize)
+			resp.Removed, removed = split(removed, pageSize)
+			if err := send(resp); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -142,12 +169,10 @@ func (s *Service) Watch(ctx context.Context, send func(*operatorv1.WatchHostsRes
 	}
 }
 
-func (s *Service) pushTargets() map[string]Push {
-	targets := make(map[string]Push)
-	for _, p := range s.directory.listPushes() {
-		targets[p.Target] = p
-	}
-	return targets
+// split cuts the first n off a list, or all that there are.
+func split[T any](list []T, n int) (first, rest []T) {
+	n = min(n, len(list))
+	return list[:n], list[n:]
 }
 
 // message shows a push as a host that has not joined; its target is its name.

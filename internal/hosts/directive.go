@@ -52,8 +52,10 @@ func Next(h Host, s Surroundings) Directive {
 	case Fetching, Installing, Starting, Postflight:
 		// A roster that lost a member in the middle of the installation is no reason to stop it half-way.
 		d.Action = ActInstall
-	case Done, Removed:
+	case Done:
 		d.Action, d.Reason = ActLeave, "the installation is complete"
+	case Removed:
+		d.Action, d.Reason = ActLeave, "the host was removed"
 	case Failed:
 		d.Action = ActWait
 		d.Reason = "failed"

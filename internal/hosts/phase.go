@@ -27,16 +27,20 @@ const (
 // Phases lists every phase in the order of a life.
 var Phases = []Phase{Enrolled, Assigned, Preflight, Ready, Fetching, Installing, Starting, Postflight, Done, Failed, Uninstalling, Removed}
 
-// observable is what a host may say after what, within one attempt. A host that crashed redoes what it cannot prove to
-// have finished, so within an installation it may also go back.
+// underWay is what a host may say once it was told to install. It works on while nobody listens, so whatever it says
+// next may lie any number of phases ahead; a host that crashed redoes what it cannot prove to have finished, so it may
+// also lie behind.
+var underWay = []Phase{Fetching, Installing, Starting, Postflight, Done, Failed}
+
+// observable is what a host may say after what, within one attempt.
 var observable = map[Phase][]Phase{
 	Assigned:     {Preflight, Ready, Failed},
 	Preflight:    {Ready, Failed},
-	Ready:        {Preflight, Fetching, Installing, Failed},
-	Fetching:     {Installing, Starting, Failed},
-	Installing:   {Fetching, Starting, Postflight, Failed},
-	Starting:     {Fetching, Installing, Postflight, Done, Failed},
-	Postflight:   {Fetching, Installing, Starting, Done, Failed},
+	Ready:        append([]Phase{Preflight}, underWay...),
+	Fetching:     underWay,
+	Installing:   underWay,
+	Starting:     underWay,
+	Postflight:   underWay,
 	Uninstalling: {Removed, Failed},
 }
 

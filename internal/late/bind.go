@@ -37,8 +37,14 @@ func refs(t manifest.LateTable, keep func(string) bool) []string {
 // Binder puts values in the place of placeholders, in any number of texts.
 type Binder struct {
 	marker []byte
-	// bound is what each slot becomes.
-	bound []string
+	slots  []boundSlot
+}
+
+// boundSlot is what a slot becomes, once its value is known.
+type boundSlot struct {
+	ref   string
+	known bool
+	text  string
 }
 
 // Bind binds one text. See Binder.Bind.
@@ -50,8 +56,8 @@ func Bind(t manifest.LateTable, v Values, in []byte) ([]byte, error) {
 	return b.Bind(in)
 }
 
-// NewBinder checks the table and the values and encodes what each slot becomes. Every slot needs a value, whether a
-// text that is going to be bound uses it or not.
+// NewBinder checks the table and the values and encodes what each slot becomes. A slot may have no value yet, as the
+// roster has none at preflight; a text that uses it is not bound.
 func NewBinder(t manifest.LateTable, v Values) (*Binder, error) {
 	if !validMarker(t.Marker) {
 		return nil, damagedTable("its marker is " + quote(t.Marker))
@@ -62,20 +68,21 @@ func NewBinder(t manifest.LateTable, v Values) (*Binder, error) {
 	if err := Validate(v); err != nil {
 		return nil, err
 	}
-	b := &Binder{marker: []byte(t.Marker), bound: make([]string, len(t.Slots))}
+	b := &Binder{marker: []byte(t.Marker), slots: make([]boundSlot, len(t.Slots))}
 	for i, slot := range t.Slots {
 		if _, ok := parseRef(slot.Ref); !ok {
 			return nil, unknownRef(slot.Ref)
 		}
-		value, ok := v[slot.Ref]
-		if !ok {
-			return nil, &Error{"late value ." + slot.Ref + " has no value yet", "the plan must wait until it is known"}
-		}
 		if len(slot.Encode) > maxChain {
 			return nil, damagedTable("slot " + strconv.Itoa(i) + " has too many encoders")
 		}
+		value, known := v[slot.Ref]
+		b.slots[i] = boundSlot{ref: slot.Ref, known: known}
+		if !known {
+			continue
+		}
 		var err error
-		if b.bound[i], err = Encode(value, slot.Encode); err != nil {
+		if b.slots[i].text, err = Encode(value, slot.Encode); err != nil {
 			return nil, err
 		}
 	}
@@ -98,10 +105,13 @@ func (b *Binder) Bind(in []byte) ([]byte, error) {
 		}
 		after := rest[at+len(b.marker):]
 		slot, length, ok := slotNumber(after)
-		if !ok || slot >= len(b.bound) {
+		if !ok || slot >= len(b.slots) {
 			return nil, placeholderError(in, len(in)-len(rest)+at, slot, ok)
 		}
-		out = append(append(out, rest[:at]...), b.bound[slot]...)
+		if s := b.slots[slot]; !s.known {
+			return nil, &Error{"late value ." + s.ref + " has no value yet", "the plan must wait until it is known"}
+		}
+		out = append(append(out, rest[:at]...), b.slots[slot].text...)
 		if len(out) > MaxOutput {
 			break
 		}

@@ -38,7 +38,7 @@ func TestWhatCannotBeBound(t *testing.T) {
 	one := tableOf(manifest.Slot{Ref: "Host.Name"})
 	const tampered = "the artifact and its manifest do not belong together: generate again, and check who can write to the artifacts"
 	split := placeholder(testMarker, 0)
-	dash := &Binder{marker: []byte(testMarker), bound: []string{"-", testMarker}}
+	dash := &Binder{marker: []byte(testMarker), slots: []boundSlot{{known: true, text: "-"}, {known: true, text: testMarker}}}
 	for _, c := range []struct {
 		name   string
 		table  manifest.LateTable
@@ -52,7 +52,7 @@ func TestWhatCannotBeBound(t *testing.T) {
 		{"a negative number", one, everyValue(), testMarker + "-0@", "line 1 has a malformed placeholder; " + tampered},
 		{"an endless number", one, everyValue(), testMarker + "000000@", "line 1 has a malformed placeholder; " + tampered},
 		{"a placeholder that is cut off", one, everyValue(), split[:len(split)-1], "line 1 has a malformed placeholder; " + tampered},
-		{"a missing value", one, Values{}, "", "late value .Host.Name has no value yet; the plan must wait until it is known"},
+		{"a missing value", one, Values{}, placeholder(testMarker, 0), "late value .Host.Name has no value yet; the plan must wait until it is known"},
 		{"an invalid value", one, Values{"Host.Name": "a b"}, "", `late value .Host.Name is "a b", which is not valid; it must be a host name: labels of letters, digits and hyphens, separated by dots`},
 		{"an unknown encoder", tableOf(manifest.Slot{Ref: "Host.Name", Encode: []string{"x"}}), everyValue(), "", `unknown encoder "x"; the encoders are json, yaml, shell, systemd, base64, urlhost`},
 		{"a chain of too many encoders", tableOf(manifest.Slot{Ref: "Host.Name", Encode: make([]string, 5)}), everyValue(), "", "the manifest's table of late values is damaged: slot 0 has too many encoders; generate the configuration again"},
@@ -75,7 +75,7 @@ func TestWhatCannotBeBound(t *testing.T) {
 		wantError(t, err, "line 2 holds a placeholder again after binding; "+tampered)
 	})
 	t.Run("a result that is too long", func(t *testing.T) {
-		long := &Binder{marker: []byte(testMarker), bound: []string{strings.Repeat("x", MaxInput)}}
+		long := &Binder{marker: []byte(testMarker), slots: []boundSlot{{known: true, text: strings.Repeat("x", MaxInput)}}}
 		_, err := long.BindString(strings.Repeat(split, 100))
 		wantError(t, err, "the bound text has 5242880 bytes, more than 4194304; large files that are the same on every host belong into a package")
 	})

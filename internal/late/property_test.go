@@ -204,7 +204,7 @@ func TestAValueIsNeverReadForPlaceholders(t *testing.T) {
 		// What Validate would never let through is put past it.
 		fragment := rapid.OneOf(rapid.SampledFrom([]string{testMarker, testMarker[:10], testMarker[10:], "0", "1", "@"}), rapid.String())
 		hostile := strings.Join(rapid.SliceOf(fragment).Draw(t, "value"), "")
-		b := &Binder{marker: []byte(testMarker), bound: []string{hostile, "SECRET"}}
+		b := &Binder{marker: []byte(testMarker), slots: []boundSlot{{known: true, text: hostile}, {known: true, text: "SECRET"}}}
 		before, after := rapid.StringN(0, 5, -1).Draw(t, "before"), rapid.StringN(0, 5, -1).Draw(t, "after")
 		out, err := b.BindString(before + placeholder(testMarker, 0) + after)
 		if strings.Contains(out, "SECRET") || strings.Contains(out, testMarker) {

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"muster/internal/hosts"
 )
 
 // HostID names a host for as long as it is known to a cluster. It is h- followed by 13 characters of lower-case base32
 // (RFC 4648, a-z and 2-7). Every such string is a distinct ID: there is no second spelling of one.
-type HostID string
+type HostID = hosts.ID
 
 const (
 	hostIDPrefix = "h-"

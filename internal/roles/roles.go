@@ -18,7 +18,11 @@ type Spec struct {
 	order     []manifest.Role
 	byAddress map[netip.Addr]Listed
 	byName    map[string]Listed
-	byPrefix  []Listed
+	byPrefix  map[netip.Prefix]Listed
+	// lengths are those of the listed prefixes, the longest first.
+	lengths []int
+	// reserved are the listed hosts of each counted role.
+	reserved map[manifest.Role][]Listed
 }
 
 // Role is one role with the rule that gives it to hosts which nothing else decides.
@@ -37,7 +41,7 @@ type Listed struct {
 	Prefix  netip.Prefix
 	Role    manifest.Role
 	Labels  map[string]string
-	// place is the index that is kept for this host in a counted role.
+	// place is the index that is kept for this host in a counted role, else -1.
 	place int
 }
 
@@ -52,42 +56,83 @@ type Candidate struct {
 	Token    manifest.Role
 }
 
-// NewSpec checks that every listed host names a known role and that no counted role is listed beyond its count.
+// NewSpec checks that every listed host names a known role, that none is listed twice and that no counted role is listed
+// beyond its count.
 func NewSpec(rs []Role, listed []Listed) (*Spec, error) {
 	s := &Spec{
 		roles:     make(map[manifest.Role]Role, len(rs)),
 		byAddress: make(map[netip.Addr]Listed),
 		byName:    make(map[string]Listed),
+		byPrefix:  make(map[netip.Prefix]Listed),
+		reserved:  make(map[manifest.Role][]Listed),
 	}
 	for _, r := range rs {
 		s.roles[r.Name] = r
 		s.order = append(s.order, r.Name)
 	}
-	places := make(map[manifest.Role]int)
 	for _, l := range listed {
-		role, known := s.roles[l.Role]
-		if !known {
-			return nil, fmt.Errorf("role %q of a listed host is not in the bundle", l.Role)
-		}
-		if role.Count > 0 {
-			if places[l.Role] == role.Count {
-				return nil, fmt.Errorf("more than %d hosts are listed for role %s", role.Count, l.Role)
-			}
-			l.place = places[l.Role]
-			places[l.Role]++
-		}
-		switch {
-		case l.Address.IsValid():
-			s.byAddress[l.Address.Unmap()] = l
-		case l.Prefix.IsValid():
-			s.byPrefix = append(s.byPrefix, l)
-		default:
-			s.byName[strings.ToLower(l.Name)] = l
+		if err := s.list(l); err != nil {
+			return nil, err
 		}
 	}
-	// The longest prefix decides, whatever the order in the file.
-	slices.SortStableFunc(s.byPrefix, func(a, b Listed) int { return b.Prefix.Bits() - a.Prefix.Bits() })
+	for prefix := range s.byPrefix {
+		if !slices.Contains(s.lengths, prefix.Bits()) {
+			s.lengths = append(s.lengths, prefix.Bits())
+		}
+	}
+	slices.SortFunc(s.lengths, func(a, b int) int { return b - a })
 	return s, nil
+}
+
+func (s *Spec) list(l Listed) error {
+	role, known := s.roles[l.Role]
+	if !known {
+		return fmt.Errorf("role %q of a listed host is not in the bundle", l.Role)
+	}
+	l.place = -1
+	if role.Count > 0 {
+		taken := s.reserved[l.Role]
+		switch {
+		case l.Prefix.IsValid():
+			return fmt.Errorf("the network %s is listed for role %s, which has %d members: list its hosts", l.Prefix, l.Role, role.Count)
+		case len(taken) == role.Count:
+			return fmt.Errorf("more than %d hosts are listed for role %s", role.Count, l.Role)
+		}
+		l.place = len(taken)
+		s.reserved[l.Role] = append(taken, l)
+	}
+	var fresh bool
+	switch {
+	case l.Address.IsValid():
+		fresh = put(s.byAddress, l.Address.Unmap(), l)
+	case l.Prefix.IsValid():
+		fresh = put(s.byPrefix, l.Prefix.Masked(), l)
+	default:
+		fresh = put(s.byName, strings.ToLower(l.Name), l)
+	}
+	if !fresh {
+		return fmt.Errorf("a host is listed twice: %s", l)
+	}
+	return nil
+}
+
+// Reserved lists the hosts of a counted role that the cluster config keeps places for. The caller must not change it.
+func (s *Spec) Reserved(role manifest.Role) []Listed { return s.reserved[role] }
+
+func put[K comparable](m map[K]Listed, key K, l Listed) bool {
+	_, twice := m[key]
+	m[key] = l
+	return !twice
+}
+
+func (l Listed) String() string {
+	switch {
+	case l.Address.IsValid():
+		return l.Address.String()
+	case l.Prefix.IsValid():
+		return l.Prefix.String()
+	}
+	return l.Name
 }
 
 // Role looks a role up.
@@ -110,17 +155,26 @@ type Decision struct {
 // selectors, in this order. The second value is false when nothing decides.
 //
 // A host's address and name are its own word, so a list entry gives a counted role only together with a token that is
-// bound to that role or with the operator's word: else any host could name itself a master.
+// bound to that role or with the operator's word: else any host could name itself a master. Without either the host
+// waits, and no selector makes it something that the list does not say.
 func (s *Spec) Decide(c Candidate) (Decision, bool) {
 	listed, isListed := s.listed(c)
-	if c.Operator != "" {
-		return Decision{Role: c.Operator, Why: "the operator's word", Place: placeFor(listed, isListed, c.Operator)}, true
+	place := func(role manifest.Role) int {
+		if isListed && listed.Role == role {
+			return listed.place
+		}
+		return -1
 	}
-	if isListed && (s.roles[listed.Role].Count == 0 || c.Token == listed.Role) {
-		return Decision{Role: listed.Role, Why: "the cluster config's list", Place: placeFor(listed, isListed, listed.Role)}, true
-	}
-	if c.Token != "" {
+	counted := isListed && s.roles[listed.Role].Count > 0
+	switch {
+	case c.Operator != "":
+		return Decision{Role: c.Operator, Why: "the operator's word", Place: place(c.Operator)}, true
+	case isListed && (!counted || c.Token == listed.Role):
+		return Decision{Role: listed.Role, Why: "the cluster config's list", Place: place(listed.Role)}, true
+	case c.Token != "":
 		return Decision{Role: c.Token, Why: "the join token", Place: -1}, true
+	case counted:
+		return Decision{}, false
 	}
 	for _, name := range s.order {
 		r := s.roles[name]
@@ -140,25 +194,24 @@ func (s *Spec) Why(c Candidate) string {
 }
 
 func (s *Spec) listed(c Candidate) (Listed, bool) {
-	if l, ok := s.byAddress[c.Address.Unmap()]; ok {
+	address := c.Address.Unmap()
+	if l, ok := s.byAddress[address]; ok {
 		return l, true
 	}
 	if l, ok := s.byName[strings.ToLower(c.Name)]; ok {
 		return l, true
 	}
-	for _, l := range s.byPrefix {
-		if l.Prefix.Contains(c.Address.Unmap()) {
+	// One look for each length: what a host costs does not grow with the list.
+	for _, bits := range s.lengths {
+		prefix, err := address.Prefix(bits)
+		if err != nil {
+			continue // longer than this address
+		}
+		if l, ok := s.byPrefix[prefix]; ok {
 			return l, true
 		}
 	}
 	return Listed{}, false
-}
-
-func placeFor(l Listed, isListed bool, role manifest.Role) int {
-	if isListed && l.Role == role && !l.Prefix.IsValid() {
-		return l.place
-	}
-	return -1
 }
 
 func matches(want, have map[string]string) bool {

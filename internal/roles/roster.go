@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"muster/internal/hosts"
-	"muster/internal/manifest"
 )
 
 // Member is one member of a counted role.
@@ -52,9 +52,9 @@ func (r Roster) Index(host hosts.ID) int {
 }
 
 // Join returns the roster with the member in it and its index. A host that is in it already keeps its place, so a
-// repeated call changes nothing. place is the one that the cluster config keeps for this host, or -1; reserved are the
-// places kept for hosts that have not come yet.
-func (r Roster) Join(m Member, place int, reserved []int) (Roster, int, error) {
+// repeated call changes nothing. place is the one that the cluster config keeps for this host, or -1; reserved are all
+// hosts that it keeps places for. A listed host whose place was taken before the list said so has another.
+func (r Roster) Join(m Member, place int, reserved []Listed) (Roster, int, error) {
 	if i := r.Index(m.Host); i >= 0 {
 		return r, i, nil
 	}
@@ -64,23 +64,38 @@ func (r Roster) Join(m Member, place int, reserved []int) (Roster, int, error) {
 		}
 	}
 	if place < 0 || place >= len(r) || r[place].Host != "" {
-		if place >= 0 {
-			return r, -1, ErrFull
-		}
-		place = slices.IndexFunc(r, func(m Member) bool { return m.Host == "" })
-		for place >= 0 && (r[place].Host != "" || slices.Contains(reserved, place)) {
-			place++
-			if place == len(r) {
-				place = -1
-			}
-		}
-		if place < 0 {
-			return r, -1, ErrFull
-		}
+		place = r.free(reserved)
+	}
+	if place < 0 {
+		return r, -1, ErrFull
 	}
 	next := slices.Clone(r)
 	next[place] = m
 	return next, place, nil
+}
+
+// free is the first place that nobody has and that is not kept for a host which has yet to come, or -1.
+func (r Roster) free(reserved []Listed) int {
+	var kept []int
+	for _, l := range reserved {
+		if !slices.ContainsFunc(r, l.names) {
+			kept = append(kept, l.place)
+		}
+	}
+	for i, m := range r {
+		if m.Host == "" && !slices.Contains(kept, i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// names says whether the member is the listed host.
+func (l Listed) names(m Member) bool {
+	if l.Address.IsValid() {
+		return m.Address == l.Address.Unmap().String()
+	}
+	return strings.EqualFold(m.Name, l.Name)
 }
 
 // Leave returns the roster without the host; its place is free for another.
@@ -92,26 +107,6 @@ func (r Roster) Leave(host hosts.ID) Roster {
 	next := slices.Clone(r)
 	next[i] = Member{}
 	return next
-}
-
-// Reserved lists the places of a counted role that the cluster config keeps for hosts it names.
-func (s *Spec) Reserved(role manifest.Role) []int {
-	if s.roles[role].Count == 0 {
-		return nil
-	}
-	var places []int
-	for _, l := range s.byAddress {
-		if l.Role == role {
-			places = append(places, l.place)
-		}
-	}
-	for _, l := range s.byName {
-		if l.Role == role {
-			places = append(places, l.place)
-		}
-	}
-	slices.Sort(places)
-	return places
 }
 
 // Resize returns the roster with count places. Places that have a member are never given up.

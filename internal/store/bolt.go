@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"muster/internal/durable"
 )
 
 var bucket = []byte("muster")
@@ -37,7 +40,7 @@ func OpenBolt(path string) (Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the store %s: %w", path, err), db.Close())
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := errors.Join(os.Chmod(path, 0o600), durable.SyncDir(filepath.Dir(path))); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return &bolt{db}, nil
@@ -81,6 +84,9 @@ func (t boltTx) Scan(prefix, after string, f func(string, []byte) (bool, error))
 	return nil
 }
 
-func (t boltTx) Put(key string, value []byte) error { return t.b.Put([]byte(key), value) }
+// Put copies the value: bbolt would keep it as it is until the commit, and would take nil for an absent key until then.
+func (t boltTx) Put(key string, value []byte) error {
+	return t.b.Put([]byte(key), append([]byte{}, value...))
+}
 
 func (t boltTx) Delete(key string) error { return t.b.Delete([]byte(key)) }

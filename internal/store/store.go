@@ -8,6 +8,7 @@ import (
 )
 
 // Store is a transactional, ordered key-value store. Every implementation passes the conformance suite in storetest.
+// A call whose context has ended does not run f and returns the context's error.
 type Store interface {
 	// View runs f on a consistent snapshot.
 	View(ctx context.Context, f func(Reader) error) error
@@ -30,6 +31,7 @@ type Reader interface {
 // Writer reads and changes inside a transaction.
 type Writer interface {
 	Reader
+	// Put copies the value. An empty one is not an absent one.
 	Put(key string, value []byte) error
 	Delete(key string) error
 }

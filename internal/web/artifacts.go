@@ -31,12 +31,12 @@ func Artifacts(dir string) http.Handler {
 		w.Header().Set("Cache-Control", immutable)
 		w.Header().Set("ETag", `"`+string(digest)+`"`)
 		w.Header().Set("Content-Type", "application/octet-stream")
-		serveFile(w, r, filepath.Join(dir, filepath.FromSlash(manifest.BlobPath(digest))))
+		serveFile(w, r, dir, manifest.BlobPath(digest))
 	})
 	mux.HandleFunc("GET /install.sh", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Type", "text/x-shellscript")
-		serveFile(w, r, filepath.Join(dir, "install.sh"))
+		serveFile(w, r, dir, "install.sh")
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
@@ -48,18 +48,19 @@ func Artifacts(dir string) http.Handler {
 	})
 }
 
-// serveFile answers with ranges and conditions; the file's own time means nothing.
-func serveFile(w http.ResponseWriter, r *http.Request, path string) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		w.Header().Del("Cache-Control")
-		w.Header().Del("ETag")
-		http.NotFound(w, r)
-		return
-	}
+// serveFile answers with ranges and conditions; the file's own time means nothing. A link that leads out of dir is not
+// followed.
+func serveFile(w http.ResponseWriter, r *http.Request, dir, name string) {
+	f, err := os.OpenInRoot(dir, filepath.FromSlash(name))
 	if err != nil {
-		w.Header().Del("Cache-Control")
-		http.Error(w, "the artifact cannot be read", http.StatusInternalServerError)
+		// A blob that is missing now may come; nothing of the answer is to be kept.
+		w.Header().Del("ETag")
+		w.Header().Set("Cache-Control", "no-store")
+		if errors.Is(err, fs.ErrNotExist) {
+			http.NotFound(w, r)
+		} else {
+			http.Error(w, "the artifact cannot be read", http.StatusInternalServerError)
+		}
 		return
 	}
 	defer f.Close()

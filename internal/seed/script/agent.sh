@@ -18,69 +18,60 @@ choose_agent() {
 	[ -n "$agent" ] || fail "there is no bootstrap agent for $(uname -m); use an amd64 or arm64 host"
 	digest=${agent% *}
 	size=${agent#* }
-	has curl || has wget || has python3 || fail "needs curl, wget or python3; install one of them"
-	has sha256sum || has python3 || fail "needs sha256sum or python3; install one of them"
+	has curl || has wget || has python3 || fail "install curl, wget or python3"
+	has sha256sum || has python3 || fail "install sha256sum or python3"
 }
 
 # A fresh directory that has room for the agent, and from which programs may run: /tmp is often noexec.
 choose_directory() {
 	for base in ${MUSTER_WORK_DIR:-} /run /var/tmp /var/lib /tmp; do
-		work=$(mktemp -d "$base/muster.XXXXXX" 2>/dev/null) || {
-			work=
-			continue
-		}
+		work=$(mktemp -d "$base/muster.XXXXXX" 2>/dev/null) || continue
 		if printf '#!/bin/sh\n' >"$work/x" && chmod 700 "$work/x" && "$work/x" &&
 			dd if=/dev/zero of="$work/x" bs=1024 count=$((size / 1024 + 64)) && rm "$work/x"; then
 			return
 		fi 2>/dev/null
 		leave
-		work=
 	done
 	fail "no directory has room for $size bytes and lets programs run; free space in /var/tmp, or set MUSTER_WORK_DIR"
 }
 
+# A tool that is there and fails may be broken; then the next one is tried. -T crashes the wget of Debian's static
+# busybox, with exit code 139.
 get() {
-	case $1 in
-	/*) cp "$1" "$2" ;;
-	*)
-		if has curl; then
-			curl -fsS --connect-timeout 10 --max-time 900 -o "$2" "$1"
-		elif has wget; then
-			$limit wget -q -T 20 -t 1 -O "$2" "$1"
-		else
-			$limit python3 -c 'import sys, urllib.request as u
+	has curl && curl -fsS --connect-timeout 10 --max-time 900 -o "$2" "$1" && return
+	has wget && {
+		$limit wget -q -T 20 -t 1 -O "$2" "$1" || { [ $? = 139 ] && $limit wget -q -O "$2" "$1"; }
+	} && return
+	has python3 && $limit python3 -c 'import sys, urllib.request as u
 try: open(sys.argv[2], "wb").write(u.urlopen(sys.argv[1], timeout=20).read(int(sys.argv[3]) + 1))
 except Exception as e: sys.exit(str(e))' "$1" "$2" "$size"
-		fi
-		;;
-	esac
 }
 
 # No source can fill the disk: what is longer than the agent is cut off. The unit of ulimit is 512 bytes or 1 KiB.
 download() (
 	ulimit -f $((size / 512 + 1))
-	get "$1/blobs/$(printf %.2s "$digest")/$digest" "$2"
+	$get "$1/blobs/$(printf %.2s "$digest")/$digest" "$program"
 )
 
 verified() {
 	if has sha256sum; then
-		sum=$(sha256sum <"$1")
+		sum=$(sha256sum <"$program")
 	else
 		sum=$(python3 -c 'import hashlib, sys
-print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$1")
+print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$program")
 	fi
 	[ "${sum%% *}" = "$digest" ]
 }
 
 try_sources() {
 	for source in $sources; do
-		rm -f "$work/bootstrap-agent"
-		if ! download "$source" "$work/bootstrap-agent"; then
+		rm -f "$program"
+		if ! download "$source"; then
 			say "$source does not give the bootstrap agent"
-		elif ! verified "$work/bootstrap-agent"; then
+		elif ! verified; then
 			say "$source gives a bootstrap agent with another SHA-256; it is not run"
 		else
-			chmod 700 "$work/bootstrap-agent"
+			chmod 700 "$program"
 			return
 		fi
 	done
@@ -91,6 +82,7 @@ try_sources() {
 obtain_agent() {
 	choose_agent
 	choose_directory
+	program=$work/bootstrap-agent
 	limit=
 	! timeout 1 true 2>/dev/null || limit="timeout 900"
 	try=1

@@ -32,12 +32,13 @@ func (a *assignments) setAgents(digests map[manifest.Arch]manifest.Blob) {
 // quote makes one word for a POSIX shell: in single quotes nothing but a single quote is special.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// terse drops comments and empty lines: what is sent to every host has to be short, and the place to read it is here.
+// terse drops comments, empty lines and indentation: what is sent to every host has to be short, and the place to read
+// it is here. No line of the scripts may begin with a tab for any other reason than indentation.
 func terse(code string) string {
 	var b strings.Builder
 	for line := range strings.Lines(code) {
-		if text := strings.TrimSpace(line); text != "" && !strings.HasPrefix(text, "#") {
-			b.WriteString(line)
+		if text := strings.TrimLeft(line, "\t"); text != "\n" && !strings.HasPrefix(text, "#") {
+			b.WriteString(text)
 		}
 	}
 	return b.String()

@@ -36,7 +36,11 @@ add_source() {
 }
 
 parse() {
-	role= preflight= uninstall= purge= sources=
+	role=''
+	preflight=''
+	uninstall=''
+	purge=''
+	sources=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help)
@@ -86,6 +90,13 @@ find_sources() {
 	sources=$default_sources
 }
 
+get_or_copy() {
+	case $1 in
+	/*) cp "$1" "$2" ;;
+	*) get "$1" "$2" ;;
+	esac
+}
+
 run_agent() {
 	for source in $sources; do
 		case $source in
@@ -93,11 +104,14 @@ run_agent() {
 		esac
 		set -- "$@" --source "$source"
 	done
-	"$work/bootstrap-agent" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
+	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
 }
 
 main() {
-	work= tries=5 again="Then run this script again."
+	work=''
+	get='get_or_copy'
+	tries=5
+	again="Then run this script again."
 	trap leave EXIT
 	trap 'exit 1' HUP INT TERM
 	parse "$@"
@@ -107,7 +121,7 @@ main() {
 	obtain_agent
 	# Not with exec: the traps are to clean up afterwards.
 	if [ -n "$uninstall" ]; then
-		"$work/bootstrap-agent" uninstall --cluster "$cluster" ${purge:+"$purge"}
+		"$program" uninstall --cluster "$cluster" ${purge:+"$purge"}
 	else
 		run_agent ${preflight:+"$preflight"}
 	fi

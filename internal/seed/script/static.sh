@@ -1,14 +1,15 @@
 main() {
 	umask 077
 	work=
+	get='get'
 	trap leave EXIT
 	trap 'exit 1' HUP INT TERM
 	again="Then run: cloud-init single --name cc_scripts_user --frequency always"
 	obtain_agent
 	set --
 	for source in $sources; do set -- "$@" --source "$source"; done
-	"$work/bootstrap-agent" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@" ||
-		fail "the installation failed; what it said is above. $again"
+	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@" ||
+		fail "the installation failed, see above. $again"
 }
 
 main

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"muster/internal/show"
+	operatorv1 "muster/proto/muster/operator/v1"
+)
+
+const (
+	// redraw is the shortest time between two drawings, refresh how often ages are brought up to date.
+	redraw  = 200 * time.Millisecond
+	refresh = time.Second
+	// reconnect is the pause after a coordinator went away: it is often only restarted.
+	reconnect = 2 * time.Second
+)
+
+// watchHosts shows changes until ctx ends, which is how a person leaves it and no failure.
+func watchHosts(ctx context.Context, client operatorv1.OperatorServiceClient, out io.Writer) error {
+	cluster, err := client.GetCluster(ctx, &operatorv1.GetClusterRequest{})
+	if err != nil {
+		return err
+	}
+	board := show.NewBoard(out, show.IsTerminal(out), func() int { return show.Width(out) })
+	board.SetCluster(cluster)
+	for {
+		began, err := watchOnce(ctx, client, board)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case !began || status.Code(err) != codes.Unavailable:
+			return err
+		}
+		if err := waitForCoordinator(ctx, client, board); err != nil || ctx.Err() != nil {
+			return err
+		}
+		board.Restart()
+	}
+}
+
+// watchOnce follows one stream, and says if it ever brought anything.
+func watchOnce(ctx context.Context, client operatorv1.OperatorServiceClient, board *show.Board) (began bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := client.WatchHosts(ctx, &operatorv1.WatchHostsRequest{})
+	if err != nil {
+		return false, err
+	}
+	messages, failed := make(chan *operatorv1.WatchHostsResponse), make(chan error, 1)
+	go func() {
+		for {
+			resp, err := stream.Recv()
+			if err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case messages <- resp:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	tick := time.NewTicker(redraw)
+	defer tick.Stop()
+	var drawn time.Time
+	news := false
+	for {
+		select {
+		case resp := <-messages:
+			board.Apply(resp, time.Now())
+			// A half of the first pass would look like hosts that are missing.
+			began = began || resp.Complete
+			news = began
+		case now := <-tick.C:
+			if news || began && now.Sub(drawn) >= refresh {
+				board.Draw(now)
+				drawn, news = now, false
+			}
+		case err := <-failed:
+			return began, err
+		case <-ctx.Done():
+			return began, ctx.Err()
+		}
+	}
+}
+
+// waitForCoordinator asks until it answers again. The ages on the board go on meanwhile.
+func waitForCoordinator(ctx context.Context, client operatorv1.OperatorServiceClient, board *show.Board) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-time.After(reconnect):
+			board.Draw(now)
+		}
+		cluster, err := client.GetCluster(ctx, &operatorv1.GetClusterRequest{})
+		switch {
+		case err == nil:
+			board.SetCluster(cluster)
+			return nil
+		case status.Code(err) != codes.Unavailable && ctx.Err() == nil:
+			return err
+		}
+	}
+}

@@ -1,3 +1,0 @@
-package artifacts
-
-func validateArgs(probe string, with map[string]string) error { return nil }
