@@ -14,6 +14,7 @@ import (
 
 	"muster/internal/artifacts"
 	"muster/internal/config"
+	"muster/internal/fault"
 	"muster/internal/manifest"
 )
 
@@ -121,7 +122,8 @@ func findAgents(dir string) (map[manifest.Arch]string, error) {
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, fmt.Errorf("bootstrap agent: %s; build both with scripts/build, or name their directory with --agents", strings.Join(wrong, "; "))
+		return nil, fault.New(fault.Invalid, "build both with scripts/build, or name their directory with --agents",
+			"the bootstrap agent is missing: %s", strings.Join(wrong, "; "))
 	}
 	return found, nil
 }

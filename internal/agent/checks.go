@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,14 +23,21 @@ func (i *installation) preflight(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var bytes int64
+	var packed, unpacked int64
 	var files int
 	for _, b := range blobs {
-		bytes, files = bytes+b.Unpacked, files+b.Entries
+		packed, unpacked, files = packed+b.Size, unpacked+b.Unpacked, files+b.Entries
 	}
-	own := append(checks.Standard(i.cluster), checks.Room(i.cluster, bytes, files))
+	own := append(checks.Standard(i.cluster), checks.Room(i.cluster, unpacked, files), manifest.Check{
+		Name: "host.room-fetch", Stage: manifest.Preflight, Summary: "the artifacts fit while they are fetched", Probe: "disk-space",
+		With:     map[string]string{"path": i.layout.State(), "min": strconv.FormatInt(packed+roomToWork, 10)},
+		Severity: "critical", Timeout: 10 * time.Second, Remedy: "free space on the file system of /var/lib",
+	})
 	return i.runChecks(ctx, manifest.Preflight, append(own, bundled...))
 }
+
+// roomToWork is for the journal and the check scripts.
+const roomToWork = 4 << 20
 
 func (i *installation) postflight(ctx context.Context) (string, error) {
 	bundled, err := i.boundChecks(manifest.Postflight)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -59,11 +60,16 @@ type work struct {
 	key    string // what it is: attempt, stage and plan
 	cancel context.CancelFunc
 	done   chan struct{}
+	// told is set before done is closed when the outcome, good or bad, is in the journal.
+	told bool
 }
 
-// NewEngine reads what an earlier run left.
+// NewEngine reads what an earlier run left. Without a seed there is nothing to do on this host but to leave.
 func NewEngine(l Layout, log *slog.Logger) (*Engine, error) {
 	text, err := os.ReadFile(l.seed())
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Engine{layout: l, log: log, journal: journal{Leaving: true}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +138,9 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 			return false, fmt.Errorf("enrolling: %w", err)
 		}
 		e.log.Info("enrolled", "host", e.id.HostID)
+		if err := e.become(e.id.HostID); err != nil {
+			return false, err
+		}
 	}
 	conn, err := dial(e.seed, coordinator, e.id.certificate())
 	if err != nil {
@@ -171,6 +180,20 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 			return spoke, err
 		}
 	}
+}
+
+// become starts a new journal when the host joined as another than before.
+func (e *Engine) become(id hosts.ID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.journal.HostID == id {
+		return nil
+	}
+	if e.journal.HostID != "" {
+		e.log.Info("this host joined anew; what it had to say as another is dropped", "was", e.journal.HostID)
+	}
+	e.journal = newJournal(id)
+	return e.journal.save(e.layout)
 }
 
 // breathe waits until there is something to say, within bounds. An idle host is paced by the coordinator's hold.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -55,7 +56,7 @@ func (e *Engine) follow(ctx context.Context, d *syncv1.Directive) (time.Duration
 // begin starts the work unless it is under way or was finished in this attempt.
 func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan Plan) {
 	key := fmt.Sprintf("%d %s %s", attempt, stage, plan.ID)
-	if e.work != nil && e.work.key == key {
+	if e.work != nil && e.work.key == key && (e.busy() || e.work.told) {
 		return
 	}
 	e.halt()
@@ -86,7 +87,10 @@ func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan P
 	i := &installation{layout: e.layout, cluster: e.seed.Cluster, plan: plan, tell: e, offset: e.clockOffset}
 	go func() {
 		defer close(w.done)
-		if err := i.run(workCtx, steps, end); err != nil && workCtx.Err() == nil {
+		err := i.run(workCtx, steps, end)
+		w.told = err == nil
+		if err != nil && workCtx.Err() == nil {
+			// Nothing could be written down: the directive comes again, and with it the next try.
 			e.log.Error("the work stopped", "stage", stage, "error", err)
 			e.Progress(stage, 0, 0, err.Error())
 		}
@@ -210,8 +214,9 @@ func (e *Engine) signal() {
 }
 
 func detailOf(err error) string {
-	if d, ok := err.(interface{ Detail() string }); ok {
-		return d.Detail()
+	var d *detailed
+	if errors.As(err, &d) {
+		return d.detail
 	}
 	return ""
 }

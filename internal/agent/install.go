@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"muster/internal/durable"
@@ -67,6 +68,10 @@ func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) e
 		message, err := s.do(i, ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			// A full disk could not take the report of its being full.
+			err = errors.Join(err, os.RemoveAll(i.layout.blobs()))
 		}
 		if tellErr := i.tell.Step(s.phase, s.name, message, time.Since(start), err); tellErr != nil {
 			return tellErr

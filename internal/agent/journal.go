@@ -14,6 +14,7 @@ import (
 // journal is what survives a crash: where the host stands, the plan it works on and the reports that the coordinator has
 // not acknowledged. It is written before anything is said that depends on it.
 type journal struct {
+	HostID  hosts.ID    `json:"host_id,omitempty"`
 	Phase   hosts.Phase `json:"phase"`
 	Attempt uint32      `json:"attempt"`
 	// Plan is the one to install, kept so that the host goes on while the coordinator is away. Until it is released
@@ -25,8 +26,10 @@ type journal struct {
 	Leaving bool `json:"leaving,omitempty"`
 }
 
+func newJournal(id hosts.ID) journal { return journal{HostID: id, Phase: hosts.Enrolled, Attempt: 1} }
+
 func loadJournal(l Layout) (journal, error) {
-	j := journal{Phase: hosts.Enrolled, Attempt: 1}
+	j := newJournal("")
 	raw, err := os.ReadFile(l.journal())
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil

@@ -55,6 +55,9 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 	if err := os.Chmod(l.State(), 0o700); err != nil {
 		return "", localFault(err)
 	}
+	if err := forgetCertificate(l); err != nil {
+		return "", localFault(err)
+	}
 	if err := durable.WriteFile(l.seed(), seedText, 0o600); err != nil {
 		return "", localFault(err)
 	}
@@ -80,6 +83,20 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 		return "", systemdFault(err)
 	}
 	return "the bootstrap agent is started", nil
+}
+
+// forgetCertificate makes the agent enrol with the new seed. With the same key it is the same host again; one that an
+// operator removed joins as a new one.
+func forgetCertificate(l Layout) error {
+	if !exists(l.key()) {
+		return nil
+	}
+	id, err := loadIdentity(l)
+	if err != nil {
+		return os.Remove(l.key()) // damaged: a fresh one is made
+	}
+	id.Chain = nil
+	return id.save(l)
 }
 
 func otherCluster(l Layout, cluster string) (string, error) {

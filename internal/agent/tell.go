@@ -28,6 +28,3 @@ type detailed struct {
 func (d *detailed) Error() string { return d.fault.Error() }
 
 func (d *detailed) Unwrap() error { return d.fault }
-
-// Detail is the tail of what failed.
-func (d *detailed) Detail() string { return d.detail }

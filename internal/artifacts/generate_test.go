@@ -19,8 +19,8 @@ import (
 	"muster/internal/manifest"
 )
 
-// unpack gives the members of a tar.zst in their order.
-func unpack(t *testing.T, path string) (headers []*tar.Header, contents map[string]string) {
+// members gives the members of a tar.zst in their order.
+func members(t *testing.T, path string) (headers []*tar.Header, contents map[string]string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -123,7 +123,7 @@ func TestConfigBlob(t *testing.T) {
 	s.must(err)
 	for role, index := range map[manifest.Role]string{"master": "MUSTER_HOST_INDEX=0\n", "worker": ""} {
 		m := manifests[role]
-		headers, contents := unpack(t, filepath.Join(s.out(), manifest.BlobPath(m.Config.Digest)))
+		headers, contents := members(t, filepath.Join(s.out(), manifest.BlobPath(m.Config.Digest)))
 		var names []string
 		for _, h := range headers {
 			names = append(names, h.Name)

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -44,19 +45,26 @@ type Credential struct {
 func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	address, err := checkApplicant(&a)
 	if err != nil {
-		return Credential{}, err
+		return Credential{}, s.refused(ctx, a, err)
 	}
 	token, err := identity.ParseToken(a.Token)
 	if err != nil {
-		return Credential{}, s.denied(ctx, a, err)
+		return Credential{}, s.refused(ctx, a, err)
 	}
 	keyID := a.CSR.KeyID()
-	key := hex.EncodeToString(keyID[:])
+	claim := claim{key: hex.EncodeToString(keyID[:]), token: token, address: address, from: a.From, now: s.clock()}
+	// Most of what cannot succeed ends here, where it holds nobody up: a transaction that fails makes the store run
+	// those again that share its disk write.
+	if err := s.store.View(ctx, func(r store.Reader) error {
+		_, _, err := claim.admit(r)
+		return err
+	}); err != nil {
+		return Credential{}, s.refused(ctx, a, err)
+	}
 	fresh, err := proof.NewHostID(s.random)
 	if err != nil {
 		return Credential{}, err
 	}
-	now := s.clock()
 
 	var host hosts.Host
 	var chain [][]byte
@@ -64,44 +72,33 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	var again, changed bool
 	var pushed string
 	err = s.store.Update(ctx, func(w store.Writer) error {
-		again, changed, pushed = false, false, ""
-		var known hosts.ID
-		if err := read(w, keyKeys+key, &known); err != nil {
+		changed, pushed = false, ""
+		known, record, err := claim.admit(w)
+		if err != nil {
 			return err
 		}
-		if known != "" {
-			again = true
-			host, err = getHost(w, known)
-			if err != nil {
-				return err
-			}
-			if host.Phase == hosts.Removed {
-				return ErrRemoved
-			}
+		if again = known.ID != ""; again {
+			host = known
 		} else {
-			record, err := consume(w, token, a.From, now)
-			if err != nil {
-				return err
-			}
 			host = hosts.Host{
 				ID:       fresh,
 				Facts:    hosts.Facts{Name: a.Name, Address: address.String(), Zone: a.Zone},
 				Phase:    hosts.Enrolled,
 				Attempt:  1,
-				JoinedBy: string(record.ID), TokenRole: manifest.Role(record.Role),
-				Key: key, Enrolled: now, PhaseSince: now,
+				JoinedBy: string(record.ID), TokenRole: record.Role,
+				Key: claim.key, Enrolled: claim.now, PhaseSince: claim.now,
 			}
-			if err := takeAddress(w, host); err != nil {
-				return err
-			}
-			if err := write(w, keyKeys+key, host.ID); err != nil {
-				return err
-			}
+			record.Uses++
 			pushed = record.Host
-			if err := w.Delete(keyPushes + pushed); err != nil {
+			if err := errors.Join(
+				write(w, keyTokens+string(record.ID), record),
+				write(w, keyAddresses+host.Facts.Address, host.ID),
+				write(w, keyKeys+claim.key, host.ID),
+				w.Delete(keyPushes+pushed),
+			); err != nil {
 				return err
 			}
-			if changed, err = s.assign(w, &host, "", now); err != nil {
+			if changed, err = s.assign(w, &host, "", claim.now); err != nil {
 				return err
 			}
 			if err := s.event(w, Event{Kind: "enrolled", Host: host.ID, From: a.From.String(),
@@ -110,7 +107,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 			}
 		}
 		var serial string
-		chain, serial, expires, err = s.ca.IssueHost(a.CSR, host.ID, now, identity.HostTTL)
+		chain, serial, expires, err = s.ca.IssueHost(a.CSR, host.ID, claim.now, identity.HostTTL)
 		if err != nil {
 			return err
 		}
@@ -122,14 +119,12 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 		return write(w, keyHosts+string(host.ID), host)
 	})
 	if err != nil {
-		var denial *identity.Denial
-		if errors.As(err, &denial) || errors.Is(err, ErrRemoved) {
-			return Credential{}, s.denied(ctx, a, err)
-		}
+		return Credential{}, s.refused(ctx, a, err)
+	}
+	if err := s.follow(ctx, host.ID); err != nil {
 		return Credential{}, err
 	}
-	s.directory.put(host)
-	s.directory.heard(host.ID, now, nil)
+	s.directory.heard(host.ID, claim.now, nil)
 	s.directory.dropPush(pushed)
 	if changed {
 		s.bell.ringAll()
@@ -172,105 +167,160 @@ func validHostName(name string) bool {
 			return false
 		}
 	}
-	return name != "localhost"
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	// A last label of digits is an address, not a name (RFC 1123, 2.1), and an identity names another host: an operator
+	// who types one must not get this host for it.
+	_, notID := proof.ParseHostID(name)
+	return name != "localhost" && strings.Trim(last, "0123456789") != "" && notID != nil
 }
 
-// consume verifies the token and counts the use. It does the same work for a token that does not exist.
-func consume(w store.Writer, token identity.Token, from netip.Addr, now time.Time) (identity.TokenRecord, error) {
-	var record identity.TokenRecord
-	if err := read(w, keyTokens+string(token.ID()), &record); err != nil {
-		return record, err
-	}
-	if err := record.Admit(token, from, now); err != nil {
-		return record, err
-	}
-	record.Uses++
-	return record, write(w, keyTokens+string(record.ID), record)
+// claim is an applicant's right to join, as far as the store decides it.
+type claim struct {
+	key     string // SHA-256 of the public key in hexadecimal
+	token   identity.Token
+	address netip.Addr
+	from    netip.Addr
+	now     time.Time
 }
 
-// takeAddress makes the host the only one at its address.
-func takeAddress(w store.Writer, h hosts.Host) error {
-	var other hosts.ID
-	if err := read(w, keyAddresses+h.Facts.Address, &other); err != nil {
-		return err
+// admit is the host that has this key already, or else the record of the token that lets a new one in at this address.
+// It does the same work for a token that does not exist.
+func (c claim) admit(r store.Reader) (known hosts.Host, record identity.TokenRecord, err error) {
+	var id, other hosts.ID
+	if err := read(r, keyKeys+c.key, &id); err != nil {
+		return known, record, err
+	}
+	if id != "" {
+		known, err = getHost(r, id)
+		if err == nil && known.Phase == hosts.Removed {
+			err = ErrRemoved
+		}
+		return known, record, err
+	}
+	if err := read(r, keyTokens+string(c.token.ID()), &record); err != nil {
+		return known, record, err
+	}
+	if err := record.Admit(c.token, c.from, c.now); err != nil {
+		return known, record, err
+	}
+	if err := read(r, keyAddresses+c.address.String(), &other); err != nil {
+		return known, record, err
 	}
 	if other != "" {
-		return fault.New(fault.Conflict,
+		return known, record, fault.New(fault.Conflict,
 			"if that machine is gone or was installed anew: coordinator hosts remove "+string(other)+", then let this one join again",
-			"a host with the address %s is already enrolled as %s", h.Facts.Address, other)
+			"a host with the address %s is already enrolled as %s", c.address, other)
 	}
-	return write(w, keyAddresses+h.Facts.Address, h.ID)
+	return known, record, nil
 }
 
-// assign gives the host its role when something decides it and a place is free. It says whether a roster changed.
-func (s *Service) assign(w store.Writer, h *hosts.Host, operator manifest.Role, now time.Time) (bool, error) {
-	decision, ok := s.gen.spec.Decide(s.candidate(*h, operator))
-	if !ok {
-		return false, nil
-	}
-	role, known := s.gen.spec.Role(decision.Role)
-	if !known {
-		return false, nil
-	}
-	changed := false
-	if role.Count > 0 {
-		roster, err := s.roster(w, role.Name)
-		if err != nil {
-			return false, err
-		}
-		member := roles.Member{Host: h.ID, Name: h.Facts.Name, Address: h.Facts.Address, Zone: h.Facts.Zone}
-		next, index, err := roster.Join(member, decision.Place, s.gen.spec.Reserved(role.Name))
-		switch {
-		case errors.Is(err, roles.ErrFull) && operator == "":
-			return false, nil // a spare: it waits, and status says so
-		case err != nil:
-			return false, fault.New(fault.Conflict, "coordinator hosts remove the member that is gone, or choose another role", "role %s", role.Name).Because(err)
-		}
-		if err := write(w, keyRosters+string(role.Name), next); err != nil {
-			return false, err
-		}
-		h.Index, changed = index, true
-	}
-	h.Role, h.Phase, h.PhaseSince = role.Name, hosts.Assigned, now
-	return changed, nil
+// placement is where a host goes: its role, and in a counted one the roster with the host in it and its place there.
+type placement struct {
+	role   roles.Role
+	roster roles.Roster
+	index  int
 }
 
-func (s *Service) candidate(h hosts.Host, operator manifest.Role) roles.Candidate {
+// errWaits says why a host has no role for now.
+type errWaits string
+
+func (e errWaits) Error() string { return string(e) }
+
+// place finds where a host goes when something decides it and a place is free; else the error is errWaits. What an
+// operator asks for and cannot have is a fault.
+func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p placement, err error) {
 	address, _ := netip.ParseAddr(h.Facts.Address)
-	return roles.Candidate{
-		ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels,
-		Operator: operator, Token: h.TokenRole,
+	candidate := roles.Candidate{
+		ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels, Operator: operator, Token: h.TokenRole,
 	}
-}
-
-// waitingFor says in words why a host has no role.
-func (s *Service) waitingFor(r store.Reader, h hosts.Host) string {
-	decision, ok := s.gen.spec.Decide(s.candidate(h, ""))
+	decision, ok := s.gen.spec.Decide(candidate)
 	if !ok {
-		return s.gen.spec.Why(s.candidate(h, ""))
+		return p, errWaits(s.gen.spec.Why(candidate))
 	}
-	if _, known := s.gen.spec.Role(decision.Role); !known {
-		return "its token is bound to role " + string(decision.Role) + ", which this generation does not have"
+	if p.role, ok = s.gen.spec.Role(decision.Role); !ok {
+		return p, errWaits("its token is bound to role " + string(decision.Role) + ", which this generation does not have")
 	}
-	return "spare: role " + string(decision.Role) + " has all its members"
+	if p.role.Count == 0 {
+		return p, nil
+	}
+	roster, err := s.roster(r, p.role.Name)
+	if err != nil {
+		return p, err
+	}
+	member := roles.Member{Host: h.ID, Name: h.Facts.Name, Address: h.Facts.Address, Zone: h.Facts.Zone}
+	p.roster, p.index, err = roster.Join(member, decision.Place, s.gen.spec.Reserved(p.role.Name))
+	switch {
+	case err == nil:
+		return p, nil
+	case operator == "" && errors.Is(err, roles.ErrFull):
+		return p, errWaits("spare: role " + string(p.role.Name) + " has all its members")
+	}
+	return p, fault.New(fault.Conflict, "coordinator hosts remove the member that is gone, or choose another role", "role %s", p.role.Name).Because(err)
 }
 
-// denied records the refusal with its real reason and answers every refused applicant alike.
-func (s *Service) denied(ctx context.Context, a Applicant, reason error) error {
-	why := reason.Error()
+// assign gives the host its role when it has a place, and says whether a roster changed.
+func (s *Service) assign(w store.Writer, h *hosts.Host, operator manifest.Role, now time.Time) (bool, error) {
+	p, err := s.place(w, *h, operator)
+	var waits errWaits
+	if errors.As(err, &waits) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	h.Role, h.Index, h.Phase, h.PhaseSince = p.role.Name, p.index, hosts.Assigned, now
+	if p.role.Count == 0 {
+		return false, nil
+	}
+	return true, write(w, keyRosters+string(p.role.Name), p.roster)
+}
+
+// settle gives a waiting host the place that has become free, as a spare that of a member which was removed.
+func (s *Service) settle(ctx context.Context, id hosts.ID) error {
+	var changed bool
+	err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
+		changed = false
+		if h.Phase != hosts.Enrolled {
+			return nil
+		}
+		if changed, err = s.assign(w, h, "", s.clock()); err != nil || h.Role == "" {
+			return err
+		}
+		return s.event(w, Event{Kind: "assigned", Host: id, Message: h.Facts.Name + roleWords(*h)})
+	})
+	if err == nil && changed {
+		s.bell.ringAll()
+	}
+	return err
+}
+
+// refused records why an applicant was turned away. What is wrong with its right to join is told alike to all of them.
+func (s *Service) refused(ctx context.Context, a Applicant, reason error) error {
+	var f *fault.Error
 	var denial *identity.Denial
-	if errors.As(reason, &denial) {
+	why := reason.Error()
+	switch {
+	case errors.As(reason, &f):
+	case errors.As(reason, &denial):
 		why = string(denial.Reason)
+		fallthrough
+	case errors.Is(reason, identity.ErrToken), errors.Is(reason, ErrRemoved):
+		reason = fault.New(fault.Denied,
+			"make a new join token and let the host join with it: coordinator push, or coordinator user-data",
+			"the join token was refused")
+	default:
+		return reason // the store's or the CA's fault, not the applicant's
 	}
-	s.log.Warn("enrolment denied", "from", a.From, "name", clip(a.Name, 253), "reason", why)
-	if err := s.store.Update(ctx, func(w store.Writer) error {
-		return s.event(w, Event{Kind: "enrolment-denied", From: a.From.String(), Message: clip(a.Name, 253) + ": " + why})
-	}); err != nil {
-		return err
+	if validHostName(a.Name) {
+		why = a.Name + ": " + why
 	}
-	return fault.New(fault.Denied,
-		"make a new join token and let the host join with it: coordinator push, or coordinator user-data",
-		"the join token was refused")
+	return errors.Join(s.Turned(ctx, a.From, why), reason)
+}
+
+// Turned records that somebody who wanted to join was turned away, and why.
+func (s *Service) Turned(ctx context.Context, from netip.Addr, why string) error {
+	s.log.Warn("enrolment denied", "from", from, "reason", why)
+	return s.note(ctx, Event{Kind: "enrolment-denied", From: from.String(), Message: why})
 }
 
 // Host is the identity of a verified host certificate if it may still call: the host is known, was not removed and the
@@ -286,38 +336,66 @@ func (s *Service) Host(ctx context.Context, cert *x509.Certificate) (hosts.ID, e
 	}
 	serial := identity.Serial(cert)
 	host, err := s.record(ctx, id)
-	if err != nil {
-		return "", fault.New(fault.Denied, "let the host join again: coordinator push", "the host %s is not known", id)
-	}
 	switch {
+	case errors.Is(err, fault.NotFound):
+		return "", s.shutOut(ctx, id, fault.New(fault.Denied, "let the host join again: coordinator push", "the host %s is not known", id))
+	case err != nil:
+		return "", err
 	case host.Phase == hosts.Removed:
-		return "", fault.New(fault.Denied, "let it join again if it should: coordinator push", "the host %s was removed by an operator", id).Because(ErrRemoved)
+		return "", s.shutOut(ctx, id, fault.New(fault.Denied, "let it join again if it should: coordinator push", "the host %s was removed by an operator", id).Because(ErrRemoved))
 	case serial == host.Serial:
-		return host.ID, nil
+		return id, nil
 	case serial == host.NextSerial:
-		return host.ID, s.change(ctx, host.ID, func(_ store.Writer, h *hosts.Host) error {
-			if h.NextSerial == serial {
-				h.Serial, h.NextSerial = serial, ""
+		return id, s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
+			if h.NextSerial != serial {
+				return nil
 			}
-			return nil
+			h.Serial, h.NextSerial = serial, ""
+			before := h.Key
+			sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+			if h.Key = hex.EncodeToString(sum[:]); h.Key == before {
+				return nil
+			}
+			return w.Delete(keyKeys + before)
 		})
 	}
-	return "", fault.New(fault.Denied, "if its disk was cloned, clear /var/lib/bootstrap-agent on the copy and push again",
-		"the certificate of host %s is no longer current", id)
+	return "", s.shutOut(ctx, id, fault.New(fault.Denied, "if its disk was cloned, clear /var/lib/bootstrap-agent on the copy and push again",
+		"the certificate of host %s is no longer current", id))
+}
+
+// shutOut records that a certificate of this cluster was shown which is good no more.
+func (s *Service) shutOut(ctx context.Context, id hosts.ID, reason *fault.Error) error {
+	return errors.Join(s.note(ctx, Event{Kind: "host-denied", Host: id, Message: reason.What}), reason)
 }
 
 // Renew answers a fresh certificate for a fresh key. The old one stays good until the new one is seen.
 func (s *Service) Renew(ctx context.Context, id hosts.ID, csr *identity.CheckedCSR) (Credential, error) {
+	keyID := csr.KeyID()
+	key := hex.EncodeToString(keyID[:])
 	var chain [][]byte
 	var expires time.Time
 	err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
-		chain, h.NextSerial, expires, err = s.ca.IssueHost(csr, id, s.clock(), identity.HostTTL)
-		if err != nil {
+		// A host whose certificate expired comes back by its key. A request proves that somebody has the key, not that
+		// it is who calls: it must not turn another host's key into this one's.
+		var owner hosts.ID
+		if err := read(w, keyKeys+key, &owner); err != nil {
 			return err
 		}
-		// A host whose certificate expired comes back by its newest key.
-		keyID := csr.KeyID()
-		return write(w, keyKeys+hex.EncodeToString(keyID[:]), id)
+		if owner != "" && owner != id {
+			return fault.New(fault.Denied, "make a fresh key for each renewal", "the key belongs to another host")
+		}
+		// A host that renews again and again leaves two keys behind, not one for each time.
+		var unused string
+		if err := read(w, keyRenewals+string(id), &unused); err != nil {
+			return err
+		}
+		if unused != "" && unused != key && unused != h.Key {
+			if err := w.Delete(keyKeys + unused); err != nil {
+				return err
+			}
+		}
+		chain, h.NextSerial, expires, err = s.ca.IssueHost(csr, id, s.clock(), identity.HostTTL)
+		return errors.Join(err, write(w, keyRenewals+string(id), key), write(w, keyKeys+key, id))
 	})
 	if err != nil {
 		return Credential{}, err

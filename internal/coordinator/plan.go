@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -21,6 +22,9 @@ import (
 
 func joinHostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
+// comeBack is when a host calls again that goes on with a plan of before.
+const comeBack = 5 * time.Second
+
 // direct is what a host is to do now.
 func (s *Service) direct(r store.Reader, h hosts.Host) (*syncv1.Directive, error) {
 	values, missing, err := s.lateValues(r, h)
@@ -29,9 +33,16 @@ func (s *Service) direct(r store.Reader, h hosts.Host) (*syncv1.Directive, error
 	}
 	around := hosts.Surroundings{Missing: missing}
 	if h.Role == "" {
-		around.NoRole = s.waitingFor(r, h)
+		if _, err := s.place(r, h, ""); err != nil {
+			around.NoRole = err.Error()
+		}
 	}
 	d := hosts.Next(h, around)
+	if d.Action == hosts.ActInstall && len(values) < len(s.gen.refs[h.Role]) {
+		// A member of a roster was removed in the middle of this host's installation. A plan without it could not be
+		// bound; the host goes on with the one that it has.
+		d.Action, d.Reason, d.ComeBack = hosts.ActWait, "goes on with its plan; waiting for "+strings.Join(missing, ", "), comeBack
+	}
 	out := &syncv1.Directive{Attempt: d.Attempt}
 	switch d.Action {
 	case hosts.ActPreflight:
@@ -82,6 +93,7 @@ func (s *Service) lateValues(r store.Reader, h hosts.Host) (map[string]string, [
 		known.SetEndpoint(s.gen.g.Endpoint)
 	}
 	var missing []string
+	complete := true
 	for _, role := range s.gen.rosters[h.Role] {
 		roster, err := s.roster(r, role)
 		if err != nil {
@@ -89,6 +101,7 @@ func (s *Service) lateValues(r store.Reader, h hosts.Host) (map[string]string, [
 		}
 		if free := roster.Free(); free > 0 {
 			missing = append(missing, fmt.Sprintf("%d more of %d hosts of role %s", free, len(roster), role))
+			complete = false
 		}
 		known.SetRoster(role, members(roster))
 	}
@@ -101,7 +114,7 @@ func (s *Service) lateValues(r store.Reader, h hosts.Host) (map[string]string, [
 	for _, ref := range s.gen.refs[h.Role] {
 		if v := known[ref]; v != "" {
 			values[ref] = v
-		} else if strings.HasPrefix(ref, "Host.") {
+		} else if strings.HasPrefix(ref, "Host.") || complete {
 			missing = append(missing, ref+", which the host does not say")
 		}
 	}

@@ -231,3 +231,6 @@ func errNoHost(name string) error {
 
 // ErrRemoved is a host that an operator removed: whatever it still holds, it is denied.
 var ErrRemoved = errors.New("the host was removed")
+
+// Trouble logs a failure inside, of which whoever called is told nothing.
+func (s *Service) Trouble(err error) { s.log.Error("a call failed inside", "error", err) }

@@ -28,33 +28,38 @@ func (s *Service) Sync(ctx context.Context, id hosts.ID, req *syncv1.SyncRequest
 	if err := s.observe(ctx, id, req); err != nil {
 		return nil, err
 	}
-	until := s.clock().Add(min(req.GetHold().AsDuration(), maxHold))
-	for {
+	hold := time.NewTimer(min(req.GetHold().AsDuration(), maxHold))
+	defer hold.Stop()
+	for over := req.GetHold().AsDuration() <= 0; ; {
 		own, all := s.bell.listen(id)
-		resp, err := s.answer(ctx, id)
+		resp, free, err := s.answer(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		left := until.Sub(s.clock())
-		if resp.Directive.Id != req.Following || left <= 0 {
+		if free {
+			if err := s.settle(ctx, id); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if over || resp.Directive.Id != req.Following {
 			return resp, nil
 		}
-		timer := time.NewTimer(left)
 		select {
 		case <-own:
 		case <-all:
-		case <-timer.C:
+		case <-hold.C:
+			over = true
 		case <-ctx.Done():
-			timer.Stop()
 			return nil, ctx.Err()
 		}
-		timer.Stop()
 	}
 }
 
-func (s *Service) answer(ctx context.Context, id hosts.ID) (*syncv1.SyncResponse, error) {
-	resp := &syncv1.SyncResponse{}
-	err := s.store.View(ctx, func(r store.Reader) error {
+// answer is what the state says to a host, and whether there is a place free that it waits for.
+func (s *Service) answer(ctx context.Context, id hosts.ID) (resp *syncv1.SyncResponse, free bool, err error) {
+	resp = &syncv1.SyncResponse{}
+	err = s.store.View(ctx, func(r store.Reader) error {
 		h, err := getHost(r, id)
 		if err != nil {
 			return err
@@ -63,11 +68,15 @@ func (s *Service) answer(ctx context.Context, id hosts.ID) (*syncv1.SyncResponse
 			return ErrRemoved
 		}
 		resp.Acknowledged = h.Acknowledged
+		if h.Phase == hosts.Enrolled {
+			_, err := s.place(r, h, "")
+			free = err == nil
+		}
 		resp.Directive, err = s.direct(r, h)
 		return err
 	})
 	resp.Now = timestamppb.New(s.clock())
-	return resp, err
+	return resp, free, err
 }
 
 // observe writes down what is new. A message without news costs no disk write.
@@ -80,25 +89,27 @@ func (s *Service) observe(ctx context.Context, id hosts.ID, req *syncv1.SyncRequ
 		return err
 	}
 	var done bool
+	var odd []Event
 	if news(before, req) {
 		err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
-			done = false
-			if err := s.takeFacts(w, h, req.Facts); err != nil {
-				return err
-			}
+			odd = takeFacts(h, req.Facts)
 			for _, r := range req.Reports {
 				if err := takeReport(w, h, r); err != nil {
 					return err
 				}
 			}
 			was := h.Phase
-			if err := s.takePhase(w, h, req.Observed); err != nil {
-				return err
-			}
-			done = was != h.Phase && (h.Phase == hosts.Done || was == hosts.Done)
-			return nil
+			impossible, err := s.takePhase(w, h, req.Observed)
+			odd = append(odd, impossible...)
+			done = was != h.Phase && h.Phase == hosts.Done && s.gen.awaited[h.Role]
+			return err
 		})
 		if err != nil {
+			return err
+		}
+	}
+	for _, e := range odd {
+		if err := s.note(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -130,53 +141,52 @@ func observedSafe(o *syncv1.Observed) *syncv1.Observed {
 	}
 }
 
-// takePhase follows the host where the table of phases allows it. What a host says of an older attempt is history.
-func (s *Service) takePhase(w store.Writer, h *hosts.Host, o *syncv1.Observed) error {
+// takePhase follows the host where the table of phases allows it, and answers what is odd about what it says. What a
+// host says of an older attempt is history.
+func (s *Service) takePhase(w store.Writer, h *hosts.Host, o *syncv1.Observed) (odd []Event, err error) {
 	to := phaseOf(o.GetPhase())
 	if to == "" || o.GetAttempt() != h.Attempt || to == h.Phase {
-		return nil
+		return nil, nil
 	}
 	phase, err := hosts.Observe(h.Phase, to)
 	var impossible *hosts.ErrTransition
 	if errors.As(err, &impossible) {
 		// The first observations of a host still say enrolled while it has been assigned; that is no lie.
 		if to == hosts.Enrolled || to == hosts.Assigned {
-			return nil
+			return nil, nil
 		}
-		return s.event(w, Event{Kind: "impossible-phase", Host: h.ID, Message: impossible.Error()})
+		return []Event{{Kind: "impossible-phase", Host: h.ID, Message: impossible.Error()}}, nil
 	}
 	now := s.clock()
 	h.Phase, h.PhaseSince, h.PlanID = phase, now, clip(o.GetPlanId(), 64)
 	switch phase {
 	case hosts.Done:
 		h.Done = now
-		return s.event(w, Event{Kind: "done", Host: h.ID, Message: fmt.Sprintf("%s is installed as %s", h.Facts.Name, h.Role)})
+		return nil, s.event(w, Event{Kind: "done", Host: h.ID, Message: fmt.Sprintf("%s is installed as %s", h.Facts.Name, h.Role)})
 	case hosts.Failed:
 		message := "failed without saying why"
 		if h.Failed != nil {
 			message = h.Failed.Step + ": " + h.Failed.Message
 		}
-		return s.event(w, Event{Kind: "failed", Host: h.ID, Message: h.Facts.Name + ": " + message})
+		return nil, s.event(w, Event{Kind: "failed", Host: h.ID, Message: h.Facts.Name + ": " + message})
 	}
-	return nil
+	return nil, nil
 }
 
-func (s *Service) takeFacts(w store.Writer, h *hosts.Host, f *syncv1.Facts) error {
+func takeFacts(h *hosts.Host, f *syncv1.Facts) (odd []Event) {
 	if f == nil {
 		return nil
 	}
 	if address := clip(f.Address, 64); address != "" && address != h.Facts.Address {
-		if err := s.event(w, Event{Kind: "address-changed", Host: h.ID,
-			Message: fmt.Sprintf("%s joined with the address %s and now says %q", h.Facts.Name, h.Facts.Address, address)}); err != nil {
-			return err
-		}
+		odd = []Event{{Kind: "address-changed", Host: h.ID,
+			Message: fmt.Sprintf("%s joined with the address %s and now says %q", h.Facts.Name, h.Facts.Address, address)}}
 	}
 	h.Facts.Architecture = clip(f.Architecture, 32)
 	h.Facts.OS = clip(f.Os, 128)
 	h.Facts.Kernel = clip(f.Kernel, 128)
 	h.Facts.MemoryBytes, h.Facts.Processors = f.MemoryBytes, f.Processors
 	h.Facts.AgentVersion = clip(f.AgentVersion, 64)
-	return nil
+	return odd
 }
 
 // takeReport keeps a report once, whatever is sent again.
@@ -194,7 +204,7 @@ func takeReport(w store.Writer, h *hosts.Host, r *syncv1.Report) error {
 		return err
 	}
 	if r.Sequence > keptReports {
-		if err := w.Delete(reportKey(h.ID, r.Sequence-keptReports)); err != nil {
+		if err := dropReports(w, h.ID, r.Sequence-keptReports); err != nil {
 			return err
 		}
 	}
@@ -207,7 +217,8 @@ func takeReport(w store.Writer, h *hosts.Host, r *syncv1.Report) error {
 		if checks == nil {
 			checks = make(map[string]hosts.CheckStatus)
 		}
-		if name := kind.Check.Stage + "/" + kind.Check.Name; len(checks) < maxReports {
+		name := kind.Check.Stage + "/" + kind.Check.Name
+		if _, known := checks[name]; known || len(checks) < maxReports {
 			checks[name] = hosts.CheckStatus(kind.Check.Status) - 1
 		}
 		h.Checks = checks
@@ -217,6 +228,27 @@ func takeReport(w store.Writer, h *hosts.Host, r *syncv1.Report) error {
 				Phase: phaseOf(kind.Step.Phase), Step: kind.Step.Name,
 				Message: kind.Step.Message, Remedy: kind.Step.Remedy,
 			}
+		}
+	}
+	return nil
+}
+
+// dropReports deletes a host's reports up to a sequence number. The numbers are the host's and may have gaps.
+func dropReports(w store.Writer, id hosts.ID, upTo uint64) error {
+	last := reportKey(id, upTo)
+	var keys []string
+	if err := w.Scan(keyReports+string(id)+"/", "", func(key string, _ []byte) (bool, error) {
+		if key > last {
+			return false, nil
+		}
+		keys = append(keys, key)
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := w.Delete(key); err != nil {
+			return err
 		}
 	}
 	return nil

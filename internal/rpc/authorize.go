@@ -68,8 +68,9 @@ func Covered(server *grpc.Server) error {
 // identify is how a door finds out who calls: the context it returns carries the caller.
 type identify func(ctx context.Context) (context.Context, Identity, error)
 
-// authorize applies the table to every call through one door.
-func authorize(who identify) (grpc.UnaryServerInterceptor, grpc.StreamServerInterceptor) {
+// authorize applies the table to every call through one door. What inside answers, callers are told of a failure that is
+// nobody's fault but the coordinator's.
+func authorize(who identify, inside func(error) string) (grpc.UnaryServerInterceptor, grpc.StreamServerInterceptor) {
 	check := func(ctx context.Context, method string) (context.Context, error) {
 		want := Table[method]
 		if want == "" {
@@ -80,10 +81,10 @@ func authorize(who identify) (grpc.UnaryServerInterceptor, grpc.StreamServerInte
 		}
 		known, is, err := who(ctx)
 		if err != nil {
-			return nil, statusOf(err)
+			return nil, statusOf(err, inside)
 		}
 		if is != want {
-			return nil, status.Errorf(codes.PermissionDenied, "this call is for a %s, not for a %s", want, is)
+			return nil, status.Errorf(codes.PermissionDenied, "this call is for the %s, not for %s", want, is)
 		}
 		return known, nil
 	}
@@ -93,14 +94,14 @@ func authorize(who identify) (grpc.UnaryServerInterceptor, grpc.StreamServerInte
 			return nil, err
 		}
 		resp, err := next(ctx, req)
-		return resp, statusOf(err)
+		return resp, statusOf(err, inside)
 	}
 	stream := func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		ctx, err := check(ss.Context(), info.FullMethod)
 		if err != nil {
 			return err
 		}
-		return statusOf(next(srv, &knownStream{ss, ctx}))
+		return statusOf(next(srv, &knownStream{ss, ctx}), inside)
 	}
 	return unary, stream
 }

@@ -21,14 +21,18 @@ var codeOf = map[fault.Class]codes.Code{
 	fault.Unavailable: codes.Unavailable,
 }
 
-// statusOf translates the core's errors; the remedy travels as google.rpc.Help. What is nobody's fault stays inside.
-func statusOf(err error) error {
+// statusOf translates the core's errors; the remedy travels as google.rpc.Help. inside says what is told of the others.
+func statusOf(err error, inside func(error) string) error {
 	var f *fault.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &f):
-		st := status.New(codeOf[f.Class], f.Error())
+		code, known := codeOf[f.Class]
+		if !known {
+			code = codes.Unknown // never OK, which is the zero code
+		}
+		st := status.New(code, f.Error())
 		if with, err := st.WithDetails(&errdetails.Help{Links: []*errdetails.Help_Link{{Description: f.Remedy}}}); err == nil {
 			st = with
 		}
@@ -45,5 +49,5 @@ func statusOf(err error) error {
 	if st, ok := status.FromError(err); ok {
 		return st.Err()
 	}
-	return status.Error(codes.Internal, err.Error())
+	return status.Error(codes.Internal, inside(err))
 }

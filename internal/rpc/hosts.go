@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -24,9 +26,8 @@ import (
 )
 
 const (
-	// maxMessage bounds what a host may send; enrolment is bounded further by what it accepts.
+	// maxMessage bounds what a host may send. Whoever has no certificate yet is bounded further: see stranger.
 	maxMessage    = 1 << 20
-	maxEnrol      = 64 << 10
 	enrolTimeout  = 15 * time.Second
 	enrolsAtATime = 512
 )
@@ -43,19 +44,25 @@ func NewHostServer(core *coordinator.Service, tlsConfig *tls.Config) (*grpc.Serv
 			return nil, "", err
 		}
 		return withCaller(ctx, string(id)), HostCert, nil
+	}, func(err error) string {
+		core.Trouble(err)
+		return "the coordinator failed inside; its log says why"
 	})
 	server := grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(tlsConfig)),
+		grpc.Creds(strangerCredentials{credentials.NewTLS(tlsConfig)}),
 		grpc.UnaryInterceptor(unary),
 		grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(16),
 		grpc.MaxHeaderListSize(16<<10),
 		grpc.ConnectionTimeout(10*time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			// A host that lives has a call open or makes the next one within seconds.
+			MaxConnectionIdle: 5 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 20 * time.Second, PermitWithoutStream: true}),
 	)
-	enrolmentv1.RegisterEnrolmentServiceServer(server, &enrolmentDoor{core: core, places: make(chan struct{}, enrolsAtATime)})
+	enrolmentv1.RegisterEnrolmentServiceServer(server, &enrolmentDoor{core: core, waiting: waitingRoom{size: enrolsAtATime}})
 	syncv1.RegisterSyncServiceServer(server, &syncDoor{core: core})
 	return server, Covered(server)
 }
@@ -72,34 +79,42 @@ func tlsInfo(ctx context.Context) (credentials.TLSInfo, bool) {
 type enrolmentDoor struct {
 	enrolmentv1.UnimplementedEnrolmentServiceServer
 	core *coordinator.Service
-	// places bounds the dialogues under way at once. It is one bound for all: hosts behind one NAT share an address.
-	places chan struct{}
+	// waiting bounds the dialogues under way at once. It is one bound for all: hosts behind one NAT share an address.
+	waiting waitingRoom
 }
-
-var errOrder = status.Error(codes.InvalidArgument, "enrolment is hello, then proof, once each")
 
 // Enroll is the dialogue hello, challenge, proof, credential.
 func (d *enrolmentDoor) Enroll(stream enrolmentv1.EnrolmentService_EnrollServer) error {
-	select {
-	case d.places <- struct{}{}:
-		defer func() { <-d.places }()
-	default:
-		return status.Error(codes.ResourceExhausted, "too many hosts enrol at once; try again in a moment")
+	place, ok := d.waiting.enter(time.Now())
+	if !ok {
+		return errCrowd
 	}
+	defer d.waiting.leave(place)
 	// A stream that stays silent gives its place back: returning from the handler ends it.
 	result := make(chan error, 1)
-	go func() { result <- d.dialogue(stream) }()
+	go func() { result <- d.dialogue(stream, place) }()
 	timeout := time.NewTimer(enrolTimeout)
 	defer timeout.Stop()
 	select {
 	case err := <-result:
 		return err
+	case <-place.lost:
+		return errCrowd
 	case <-timeout.C:
 		return status.Error(codes.DeadlineExceeded, "the enrolment took too long")
 	}
 }
 
-func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServer) error {
+var errCrowd = status.Error(codes.ResourceExhausted, "too many hosts enrol at once; try again in a moment")
+
+// refuse turns away somebody whose right to join was not even looked at.
+func (d *enrolmentDoor) refuse(ctx context.Context, code codes.Code, why string) error {
+	return errors.Join(status.Error(code, why), d.core.Turned(ctx, peerAddress(ctx), why))
+}
+
+const orderly = "enrolment is hello, then proof, once each"
+
+func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServer, place *place) error {
 	ctx := stream.Context()
 	first, err := stream.Recv()
 	if err != nil {
@@ -107,14 +122,14 @@ func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServe
 	}
 	hello := first.GetHello()
 	if hello == nil {
-		return errOrder
+		return d.refuse(ctx, codes.InvalidArgument, orderly)
 	}
 	if hello.Method != coordinator.MethodToken {
-		return status.Errorf(codes.InvalidArgument, "enrolment by %.32q is not offered", hello.Method)
+		return d.refuse(ctx, codes.InvalidArgument, fmt.Sprintf("enrolment by %.32q is not offered", hello.Method))
 	}
 	csr, err := identity.CheckCSR(hello.Csr)
 	if err != nil {
-		return err
+		return d.refuse(ctx, codes.InvalidArgument, err.Error())
 	}
 	nonce := make([]byte, proof.NonceSize)
 	if _, err := rand.Read(nonce); err != nil {
@@ -131,11 +146,9 @@ func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServe
 	}
 	p := second.GetProof()
 	if p == nil {
-		return errOrder
+		return d.refuse(ctx, codes.InvalidArgument, orderly)
 	}
-	if len(p.Token)+len(p.HostName)+len(p.HostAddress)+len(p.Zone)+len(p.Signature) > maxEnrol {
-		return status.Error(codes.InvalidArgument, "the proof is too long")
-	}
+	d.waiting.serve(place)
 	info, ok := tlsInfo(ctx)
 	if !ok {
 		return status.Error(codes.Unauthenticated, "enrolment needs TLS")
@@ -145,7 +158,7 @@ func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServe
 		return err
 	}
 	if err := proof.Verify(csr.PublicKey(), proof.Transcript(nonce, exporter, csr.DER(), hello.Method), p.Signature); err != nil {
-		return status.Error(codes.PermissionDenied, "the proof of possession does not fit this connection and this key")
+		return d.refuse(ctx, codes.PermissionDenied, "the proof of possession does not fit this connection and this key")
 	}
 	credential, err := d.core.Enroll(ctx, coordinator.Applicant{
 		CSR: csr, Token: p.Token, From: peerAddress(ctx),

@@ -5,11 +5,10 @@ import (
 	"net/netip"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"muster/internal/coordinator"
+	"muster/internal/fault"
 	"muster/internal/hosts"
 	"muster/internal/identity"
 	"muster/internal/manifest"
@@ -18,7 +17,7 @@ import (
 
 // NewOperatorServer is the door for the CLI, on a Unix socket.
 func NewOperatorServer(core *coordinator.Service) (*grpc.Server, error) {
-	unary, stream := authorize(identifyPeer)
+	unary, stream := authorize(identifyPeer, error.Error)
 	server := grpc.NewServer(grpc.Creds(peerCredentials{}), grpc.UnaryInterceptor(unary), grpc.StreamInterceptor(stream))
 	operatorv1.RegisterOperatorServiceServer(server, &operatorDoor{core: core})
 	return server, Covered(server)
@@ -146,7 +145,7 @@ func tokenSpec(req *operatorv1.CreateTokenRequest) (identity.TokenSpec, error) {
 	for _, text := range req.GetCidrs() {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return spec, status.Errorf(codes.InvalidArgument, "%.64q is not a network such as 10.0.0.0/16", text)
+			return spec, fault.New(fault.Invalid, "write it as address/bits, such as 10.0.0.0/16", "%.64q is not a network", text)
 		}
 		spec.CIDRs = append(spec.CIDRs, prefix)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	operatorv1 "muster/proto/muster/operator/v1"
@@ -20,6 +21,9 @@ const (
 	maxDetailLine = 400
 	// maxLabels bounds a host's own labels.
 	maxLabels = 64
+	// What the columns before the sentence usually take.
+	takenBySteps  = 70
+	takenByChecks = 50
 )
 
 // HostPage is everything that is known of one host, its failure on top. cluster may be nil.
@@ -30,9 +34,11 @@ func HostPage(cluster *operatorv1.GetClusterResponse, host *operatorv1.GetHostRe
 		h = &operatorv1.Host{}
 	}
 	lines := []string{g.headline(h)}
-	if s := stand(h, now); s == failed || s == pushFailed {
-		lines = append(lines, "")
-		lines = append(lines, g.below(h)...)
+	switch stand(h, now) {
+	case failed, pushFailed:
+		lines = append(append(lines, ""), g.below(h)...)
+	case lost:
+		lines = append(append(lines, ""), wrap(underRow, lostRemedy, opts.Width)...)
 	}
 	lines = append(append(lines, ""), g.facts(h)...)
 	section := func(title string, body []string) {
@@ -44,7 +50,7 @@ func HostPage(cluster *operatorv1.GetClusterResponse, host *operatorv1.GetHostRe
 	section("Checks", g.checks(h, host.GetReports()))
 	var told []string
 	for _, e := range events {
-		told = append(told, wrap("", EventLine(e, now.Location()), opts.Width)...)
+		told = append(told, clipLine(EventLine(e, now.Location()), opts.Width))
 	}
 	section("Events", told)
 	return strings.Join(lines, "\n") + "\n"
@@ -128,7 +134,7 @@ func (g *gather) timeline(reports []*syncv1.Report) []string {
 		message := Safe(s.Message, maxText)
 		if !s.Ok {
 			result, colour = "failed", red
-			message, line.below = g.trouble(message, s.Detail, s.Remedy)
+			message, line.below = g.trouble(takenBySteps, message, s.Detail, s.Remedy)
 		}
 		line.cells = []string{
 			clock(r.Time, "01-02 15:04:05", g.now.Location()), phaseName(s.Phase), Safe(s.Name, maxWord),
@@ -139,10 +145,10 @@ func (g *gather) timeline(reports []*syncv1.Report) []string {
 	return grid(stepColumns, rows, g.opts.Width)
 }
 
-// trouble is what stands under a line that did not go well: the sentence, unless it stays whole in its cell, then the
-// detail, then the remedy.
-func (g *gather) trouble(sentence, detail, remedy string) (cell string, below []string) {
-	if g.opts.Width > 0 && sentence != "" {
+// trouble is what stands under a line that did not go well: the sentence when its cell cannot hold it whole beside
+// columns that take up to taken, then the detail, then the remedy.
+func (g *gather) trouble(taken int, sentence, detail, remedy string) (cell string, below []string) {
+	if g.opts.Width > 0 && text.StringWidthWithoutEscSequences(sentence) > g.opts.Width-taken {
 		below = wrap(underRow, sentence, g.opts.Width)
 		sentence = "see below"
 	}
@@ -156,9 +162,9 @@ func (g *gather) trouble(sentence, detail, remedy string) (cell string, below []
 // underRow is the indent of what belongs to the line above it.
 const underRow = "    "
 
-func (g *gather) detail(text string) []string {
+func (g *gather) detail(said string) []string {
 	var lines []string
-	for _, line := range safeLines(text, maxDetail, maxDetailLine) {
+	for _, line := range safeLines(said, maxDetail, maxDetailLine) {
 		lines = append(lines, clipLine(underRow+"| "+line, g.opts.Width))
 	}
 	return lines
@@ -207,7 +213,7 @@ func (g *gather) checks(h *operatorv1.Host, reports []*syncv1.Report) []string {
 		if order.status == syncv1.CheckStatus_CHECK_STATUS_OK {
 			line.below = g.detail(c.Detail)
 		} else {
-			summary, line.below = g.trouble(summary, c.Detail, c.Remedy)
+			summary, line.below = g.trouble(takenByChecks, summary, c.Detail, c.Remedy)
 		}
 		line.cells = []string{
 			paint(g.opts.Colour, order.colour, order.word), safeWord(c.Stage, maxWord), safeWord(c.Name, maxWord), tookWord(c.Took.AsDuration()), summary,

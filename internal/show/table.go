@@ -12,7 +12,7 @@ import (
 )
 
 var hostColumns = []column{
-	{"HOST", 2, 14}, {"ADDRESS", 4, 9}, {"ROLE", 6, 8}, {"PHASE", 7, 11}, {"STEP", 1, 12}, {"CHECKS", 3, 10}, {"AGE", 5, 6},
+	{"HOST", 2, 12}, {"ADDRESS", 4, 7}, {"ROLE", 6, 8}, {"PHASE", 7, 11}, {"STEP", 1, 9}, {"CHECKS", 3, 6}, {"AGE", 5, 6},
 }
 
 // Table shows hosts, those first that need a person, each failure with its remedy, and a summary. cluster may be nil.
@@ -27,6 +27,9 @@ func Table(cluster *operatorv1.GetClusterResponse, hosts []*operatorv1.Host, now
 func (g *gather) String() string {
 	return strings.Join(append(g.body(), g.summary()...), "\n") + "\n"
 }
+
+// lostRemedy is said once: it is the same for all of them.
+const lostRemedy = "remedy: see that the host is up and reaches the coordinator; journalctl -u bootstrap-agent on it says more"
 
 // body is all but the summary.
 func (g *gather) body() []string {
@@ -44,9 +47,12 @@ func (g *gather) body() []string {
 	for _, h := range g.lost.first() {
 		rows = append(rows, g.row(h))
 	}
-	if n := g.lost.left(); n > 0 {
+	if g.lost.total > 0 {
 		last := &rows[len(rows)-1]
-		last.below = append(last.below, wrap("  ", fmt.Sprintf("and %d more lost", n), g.opts.Width)...)
+		if n := g.lost.left(); n > 0 {
+			last.below = wrap("  ", fmt.Sprintf("and %d more lost", n), g.opts.Width)
+		}
+		last.below = append(last.below, wrap(underRow, lostRemedy, g.opts.Width)...)
 	}
 	for _, h := range g.rest.first() {
 		rows = append(rows, g.row(h))

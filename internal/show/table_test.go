@@ -94,7 +94,7 @@ func fleet(n int) []*operatorv1.Host {
 			h = host(i, "agent", 0, fails([]string{"preflight", "fetch", "start"}[i%3], "no space left on /opt: 120 MB", "free 2 GB on /opt"))
 		case i%100 == 3:
 			h = host(i, "agent", 0, at(syncv1.Phase_PHASE_FETCHING, "fetch"))
-			if i%1000 == 3 {
+			if i%10_000 == 1003 {
 				h.LastSeen, h.PhaseSince = ago(time.Minute), ago(2*time.Minute)
 			}
 		case i%10 == 1:
@@ -108,8 +108,9 @@ func fleet(n int) []*operatorv1.Host {
 func TestTableOfFiftyThousandHosts(t *testing.T) {
 	got := Table(cluster(), fleet(50_000), now, TableOptions{Width: 110})
 	fits(t, got, 110)
-	golden(t, "fifty-thousand", got)
-	if n := strings.Count(got, "remedy:"); n != maxFailures {
+	lines := strings.SplitAfter(got, "\n")
+	golden(t, "fifty-thousand", strings.Join(lines[3*maxFailures-5:], ""))
+	if n := strings.Count(got, "remedy: free"); n != maxFailures {
 		t.Errorf("%d failures are shown, not %d", n, maxFailures)
 	}
 	all := Table(cluster(), fleet(3000), now, TableOptions{All: true})

@@ -1,0 +1,59 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+)
+
+const (
+	// A stranger can do nothing but enrol, for which a few KiB and a moment are enough. gRPC would buffer maxMessage for
+	// it before anything of ours is asked, on any number of connections that stay open for as long as they like.
+	strangerBytes = 64 << 10
+	strangerTime  = 2 * enrolTimeout
+)
+
+// strangerCredentials are TLS with bounds for the connections that show no certificate.
+type strangerCredentials struct{ credentials.TransportCredentials }
+
+func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, auth, err := c.TransportCredentials.ServerHandshake(raw)
+	if info, ok := auth.(credentials.TLSInfo); err != nil || ok && len(info.State.VerifiedChains) > 0 {
+		return conn, auth, err
+	}
+	return &stranger{Conn: conn, left: strangerBytes, end: time.AfterFunc(strangerTime, func() { _ = conn.Close() })}, auth, nil
+}
+
+func (c strangerCredentials) Clone() credentials.TransportCredentials {
+	return strangerCredentials{c.TransportCredentials.Clone()}
+}
+
+func (strangerCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("for servers only")
+}
+
+// stranger is a connection without a certificate. One goroutine reads from it.
+type stranger struct {
+	net.Conn
+	left int
+	end  *time.Timer
+}
+
+var errStranger = errors.New("more than an enrolment takes")
+
+func (s *stranger) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, errStranger
+	}
+	n, err := s.Conn.Read(p[:min(len(p), s.left)])
+	s.left -= n
+	return n, err
+}
+
+func (s *stranger) Close() error {
+	s.end.Stop()
+	return s.Conn.Close()
+}
