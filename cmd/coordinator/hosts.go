@@ -19,8 +19,22 @@ import (
 )
 
 func hostsCommand() *cobra.Command {
-	c := &cobra.Command{Use: "hosts", Short: "List, approve, retry and remove hosts", Args: cobra.NoArgs}
-	c.AddCommand(hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsRemoveCommand())
+	return group("hosts", "List, approve, retry and remove hosts",
+		hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsRemoveCommand())
+}
+
+// group is a command that only has others below it. By itself cobra would answer a mistyped one with help and exit code 0.
+func group(name, short string, commands ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: name, Short: short, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return usageError(fmt.Errorf("%s has no command %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath()))
+		},
+	}
+	c.AddCommand(commands...)
 	return c
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -17,7 +18,7 @@ const (
 	redraw  = 200 * time.Millisecond
 	refresh = time.Second
 	// reconnect is the pause after a coordinator went away: it is often only restarted.
-	reconnect = 2 * time.Second
+	reconnect = time.Second
 )
 
 // watchHosts shows changes until ctx ends, which is how a person leaves it and no failure.
@@ -33,7 +34,7 @@ func watchHosts(ctx context.Context, client operatorv1.OperatorServiceClient, ou
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case !began || status.Code(err) != codes.Unavailable:
+		case !began || !wentAway(err):
 			return err
 		}
 		if err := waitForCoordinator(ctx, client, board); err != nil || ctx.Err() != nil {
@@ -41,6 +42,12 @@ func watchHosts(ctx context.Context, client operatorv1.OperatorServiceClient, ou
 		}
 		board.Restart()
 	}
+}
+
+// wentAway says if a stream ended because the coordinator did, and not because it refused.
+func wentAway(err error) bool {
+	code := status.Code(err)
+	return errors.Is(err, io.EOF) || code == codes.Unavailable || code == codes.Canceled
 }
 
 // watchOnce follows one stream, and says if it ever brought anything.
@@ -90,8 +97,9 @@ func watchOnce(ctx context.Context, client operatorv1.OperatorServiceClient, boa
 	}
 }
 
-// waitForCoordinator asks until it answers again. The ages on the board go on meanwhile.
+// waitForCoordinator asks until it answers again.
 func waitForCoordinator(ctx context.Context, client operatorv1.OperatorServiceClient, board *show.Board) error {
+	board.Notice("the coordinator does not answer; this is how things stood, trying again", time.Now())
 	for {
 		select {
 		case <-ctx.Done():
@@ -103,8 +111,9 @@ func waitForCoordinator(ctx context.Context, client operatorv1.OperatorServiceCl
 		switch {
 		case err == nil:
 			board.SetCluster(cluster)
+			board.Notice("", time.Now())
 			return nil
-		case status.Code(err) != codes.Unavailable && ctx.Err() == nil:
+		case ctx.Err() == nil && !wentAway(err):
 			return err
 		}
 	}

@@ -14,9 +14,7 @@ import (
 )
 
 func tokenCommand() *cobra.Command {
-	c := &cobra.Command{Use: "token", Short: "Make, list and revoke join tokens", Args: cobra.NoArgs}
-	c.AddCommand(tokenCreateCommand(), tokenListCommand(), tokenRevokeCommand())
-	return c
+	return group("token", "Make, list and revoke join tokens", tokenCreateCommand(), tokenListCommand(), tokenRevokeCommand())
 }
 
 func tokenCreateCommand() *cobra.Command {

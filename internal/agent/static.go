@@ -98,7 +98,10 @@ func (i *installation) prepareStatic(ctx context.Context) error {
 			}
 		}
 	}
-	f, err := facts(i.layout, routes, manifest.Detection{}, nil)
+	if m.Endpoint != "" {
+		values.SetEndpoint(m.Endpoint)
+	}
+	f, err := facts(i.layout, routes, m.Address, nil)
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 	for _, r := range g.roles {
 		m := g.manifest(r, packages)
 		if complete {
-			m.Roster = members
+			m.Roster, m.Endpoint, m.Address = members, generation.Endpoint, generation.Address
 		}
 		blob, err := g.writeManifest(m, r)
 		if err != nil {
@@ -280,6 +280,9 @@ func unknownWithoutCoordinator(m *manifest.Manifest) []string {
 		self.Zone = "known"
 	}
 	known.SetHost(self)
+	if m.Endpoint != "" {
+		known.SetEndpoint(m.Endpoint)
+	}
 	return late.Missing(m.Late, known)
 }
 

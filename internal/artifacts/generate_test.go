@@ -195,10 +195,22 @@ func TestNoUserDataWithoutRoster(t *testing.T) {
 	}
 }
 
-func TestNoUserDataForWhatOnlyACoordinatorKnows(t *testing.T) {
+func TestTheEndpointIsKnownWithoutACoordinator(t *testing.T) {
 	s := newSite(t)
 	s.edit("demo/cluster.yaml", "roles:", "endpoint: db.example.com:4000\nroles:")
 	s.edit("demo/checks/answers.sh", ".Host.Address", ".Endpoint")
+	s.generate()
+	for _, role := range []string{"master", "worker"} {
+		if _, err := os.Stat(filepath.Join(s.out(), "roles", role, "user-data")); err != nil {
+			t.Errorf("role %s: %v", role, err)
+		}
+	}
+}
+
+func TestNoUserDataForWhatOnlyACoordinatorKnows(t *testing.T) {
+	s := newSite(t)
+	s.edit("demo/cluster.yaml", ", labels: {zone: a}", "")
+	s.edit("demo/checks/answers.sh", ".Host.Address", ".Host.Zone")
 	s.generate()
 	for role, want := range map[string]bool{"master": false, "worker": true} {
 		if _, err := os.Stat(filepath.Join(s.out(), "roles", role, "user-data")); (err == nil) != want {

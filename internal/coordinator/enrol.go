@@ -314,7 +314,10 @@ func (s *Service) refused(ctx context.Context, a Applicant, reason error) error 
 	if validHostName(a.Name) {
 		why = a.Name + ": " + why
 	}
-	return errors.Join(s.Turned(ctx, a.From, why), reason)
+	if err := s.Turned(ctx, a.From, why); err != nil {
+		return err
+	}
+	return reason
 }
 
 // Turned records that somebody who wanted to join was turned away, and why.
@@ -365,7 +368,10 @@ func (s *Service) Host(ctx context.Context, cert *x509.Certificate) (hosts.ID, e
 
 // shutOut records that a certificate of this cluster was shown which is good no more.
 func (s *Service) shutOut(ctx context.Context, id hosts.ID, reason *fault.Error) error {
-	return errors.Join(s.note(ctx, Event{Kind: "host-denied", Host: id, Message: reason.What}), reason)
+	if err := s.note(ctx, Event{Kind: "host-denied", Host: id, Message: reason.What}); err != nil {
+		return err
+	}
+	return reason
 }
 
 // Renew answers a fresh certificate for a fresh key. The old one stays good until the new one is seen.

@@ -35,6 +35,9 @@ type Manifest struct {
 	// Roster is the fixed membership of the counted roles when every member is listed in the cluster config. It
 	// serves the installation without a coordinator.
 	Roster map[Role][]Member `json:"roster,omitempty"`
+	// Endpoint and Address are the cluster config's, for the installation without a coordinator too.
+	Endpoint string    `json:"endpoint,omitempty"`
+	Address  Detection `json:"address,omitzero"`
 }
 
 // Bundle says what the publisher shipped.

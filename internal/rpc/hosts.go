@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -109,7 +108,10 @@ var errCrowd = status.Error(codes.ResourceExhausted, "too many hosts enrol at on
 
 // refuse turns away somebody whose right to join was not even looked at.
 func (d *enrolmentDoor) refuse(ctx context.Context, code codes.Code, why string) error {
-	return errors.Join(status.Error(code, why), d.core.Turned(ctx, peerAddress(ctx), why))
+	if err := d.core.Turned(ctx, peerAddress(ctx), why); err != nil {
+		return err
+	}
+	return status.Error(code, why)
 }
 
 const orderly = "enrolment is hello, then proof, once each"

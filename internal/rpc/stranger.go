@@ -17,7 +17,9 @@ const (
 )
 
 // strangerCredentials are TLS with bounds for the connections that show no certificate.
-type strangerCredentials struct{ credentials.TransportCredentials }
+type strangerCredentials struct {
+	credentials.TransportCredentials
+}
 
 func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, auth, err := c.TransportCredentials.ServerHandshake(raw)

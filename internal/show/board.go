@@ -36,7 +36,9 @@ type Board struct {
 	pass  map[string]bool
 	first bool
 	plain plainLines
-	drawn int
+	// notice is said of the board itself.
+	notice string
+	drawn  int
 }
 
 // NewBoard draws on out. width is asked at each drawing, and only for a terminal.
@@ -61,6 +63,16 @@ func (b *Board) Restart() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pass = make(map[string]bool)
+}
+
+// Notice says something of the board itself, such as that it is not up to date; "" takes it back.
+func (b *Board) Notice(notice string, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.notice = notice
+	if !b.terminal && notice != "" {
+		b.plain.line(now, notice)
+	}
 }
 
 // Apply takes a message of the stream.
@@ -143,7 +155,11 @@ func (b *Board) Draw(now time.Time) {
 	}
 	width := max(1, b.width())
 	g := b.gather(now, width)
-	lines := b.cut(g.body(), g.summary(), width)
+	summary := g.summary()
+	if b.notice != "" {
+		summary = append(summary, clipLine(b.notice, width))
+	}
+	lines := b.cut(g.body(), summary, width)
 	b.write(b.erase() + wrapOff + strings.Join(lines, "\n") + "\n" + wrapOn)
 	b.drawn = len(lines)
 }

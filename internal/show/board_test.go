@@ -116,6 +116,7 @@ func TestOnATerminalTheBoardIsRedrawnInPlace(t *testing.T) {
 	b.Apply(all(oneFailed()...), now)
 	b.Draw(now)
 	b.Apply(all(host(4, "agent", 0)), now)
+	b.Notice("the coordinator does not answer", now)
 	b.Draw(now)
 	golden(t, "board", strings.Join(s.lines, "\n")+"\n")
 	b.Clear()

@@ -1,0 +1,558 @@
+// Package storetest is the contract of a store as tests: every implementation passes Run.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"muster/internal/store"
+)
+
+// Open opens the store that belongs to place, a directory of its own that is empty at first. After Close, or in another
+// process after this one died, the same place is the same store.
+type Open func(place string) (store.Store, error)
+
+// Run tests an implementation. It starts the test binary again, with only the test that called it, to kill it: the
+// test must call Run before anything that must not happen twice.
+func Run(t *testing.T, open Open) {
+	if place := inChild(); place != "" {
+		writeUntilKilled(t, open, place)
+		return
+	}
+	t.Run("an absent key is nil", with(open, testAbsent))
+	t.Run("what was put is got, in the same transaction and after it", with(open, testPutGet))
+	t.Run("a deleted key is absent, and deleting it again is no error", with(open, testDelete))
+	t.Run("an empty value is present", with(open, testEmptyValue))
+	t.Run("a value may be large and hold any byte", with(open, testLargeValue))
+	t.Run("an error of f discards its changes and is returned as it is", with(open, testDiscard))
+	t.Run("an error of one f does not touch what others do at the same time", with(open, testDiscardAmongOthers))
+	t.Run("a view is a snapshot", with(open, testSnapshot))
+	t.Run("a view never sees a part of an update", with(open, testAtomicViews))
+	t.Run("an f that runs again sees nothing of its earlier run", with(open, testReRun))
+	t.Run("a scan lists what has the prefix, in order", with(open, testScan))
+	t.Run("a scan goes on after a key, page by page", with(open, testPages))
+	t.Run("a scan ends when its f says so", with(open, testScanEnds))
+	t.Run("a scan in an update sees the update", with(open, testScanInUpdate))
+	t.Run("returned bytes belong to the caller", with(open, testOwnership))
+	t.Run("a put value is copied", with(open, testPutCopies))
+	t.Run("concurrent updates lose nothing", with(open, testConcurrentUpdates))
+	t.Run("a call whose context has ended does nothing", with(open, testContext))
+	t.Run("what was kept is there after closing and opening", func(t *testing.T) { testReopen(t, open) })
+	t.Run("a closed store says so", func(t *testing.T) { testClosed(t, open) })
+	t.Run("two places share nothing", func(t *testing.T) { testPlaces(t, open) })
+	t.Run("what was acknowledged outlives kill -9", func(t *testing.T) { testKill(t, open) })
+}
+
+var ctx = context.Background()
+
+// kept is a store with helpers that end the test at what should not happen.
+type kept struct {
+	*testing.T
+	store.Store
+}
+
+func with(open Open, test func(kept)) func(*testing.T) {
+	return func(t *testing.T) { test(openAt(t, open, t.TempDir())) }
+}
+
+func openAt(t *testing.T, open Open, place string) kept {
+	t.Helper()
+	s, err := open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return kept{t, s}
+}
+
+func (k kept) view(f func(store.Reader) error) {
+	k.Helper()
+	if err := k.View(ctx, f); err != nil {
+		k.Fatal(err)
+	}
+}
+
+func (k kept) update(f func(store.Writer) error) {
+	k.Helper()
+	if err := k.Update(ctx, f); err != nil {
+		k.Fatal(err)
+	}
+}
+
+// put keeps pairs of a key and a value.
+func (k kept) put(pairs ...string) {
+	k.Helper()
+	k.update(func(w store.Writer) error {
+		var errs []error
+		for i := 0; i < len(pairs); i += 2 {
+			errs = append(errs, w.Put(pairs[i], []byte(pairs[i+1])))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// want compares the whole store with pairs of a key and a value in the order of keys.
+func (k kept) want(pairs ...string) {
+	k.Helper()
+	var got []string
+	k.view(func(r store.Reader) error {
+		got = nil
+		return r.Scan("", "", func(key string, value []byte) (bool, error) {
+			got = append(got, key, string(value))
+			return true, nil
+		})
+	})
+	if !slices.Equal(got, pairs) {
+		k.Fatalf("the store has %q\nwant %q", got, pairs)
+	}
+}
+
+func get(r store.Reader, key string) (string, bool, error) {
+	raw, err := r.Get(key)
+	return string(raw), raw != nil, err
+}
+
+func testAbsent(k kept) {
+	k.put("b", "1")
+	for _, key := range []string{"a", "bb", "c", "B", ""} {
+		k.view(func(r store.Reader) error {
+			if value, there, err := get(r, key); err != nil || there {
+				k.Errorf("%q is %q, %v", key, value, err)
+			}
+			return nil
+		})
+	}
+}
+
+func testPutGet(k kept) {
+	k.put("a", "1", "b", "2")
+	k.update(func(w store.Writer) error {
+		err := w.Put("a", []byte("3"))
+		if value, _, getErr := get(w, "a"); value != "3" || getErr != nil {
+			k.Errorf("in the same transaction: %q, %v", value, getErr)
+		}
+		if value, _, getErr := get(w, "b"); value != "2" || getErr != nil {
+			k.Errorf("what an earlier one put: %q, %v", value, getErr)
+		}
+		return err
+	})
+	k.want("a", "3", "b", "2")
+}
+
+func testDelete(k kept) {
+	k.put("a", "1", "b", "2")
+	for range 2 {
+		k.update(func(w store.Writer) error {
+			err := w.Delete("a")
+			if value, there, getErr := get(w, "a"); there || getErr != nil {
+				k.Errorf("in the same transaction: %q, %v", value, getErr)
+			}
+			return err
+		})
+	}
+	k.want("b", "2")
+}
+
+func testEmptyValue(k kept) {
+	for _, empty := range [][]byte{{}, nil} {
+		check := func(r store.Reader) error {
+			if value, there, err := get(r, "a"); !there || value != "" || err != nil {
+				k.Errorf("an empty value is %q, present %v, %v", value, there, err)
+			}
+			return nil
+		}
+		k.update(func(w store.Writer) error { return errors.Join(w.Put("a", empty), check(w)) })
+		k.view(check)
+		k.want("a", "")
+	}
+}
+
+func testLargeValue(k kept) {
+	large := make([]byte, 1<<20)
+	for i := range large {
+		large[i] = byte(i * 7 >> 3)
+	}
+	key := "k/" + strings.Repeat("long", 100) + "/\x00\xff/é"
+	k.put(key, string(large))
+	k.want(key, string(large))
+}
+
+var errDiscard = errors.New("no")
+
+func testDiscard(k kept) {
+	k.put("a", "1", "b", "2")
+	err := k.Update(ctx, func(w store.Writer) error {
+		if err := errors.Join(w.Put("a", []byte("changed")), w.Delete("b"), w.Put("c", []byte("new"))); err != nil {
+			return err
+		}
+		return errDiscard
+	})
+	if err != errDiscard { //nolint:errorlint // as it is means identical
+		k.Errorf("got %v", err)
+	}
+	if err := k.View(ctx, func(store.Reader) error { return errDiscard }); err != errDiscard { //nolint:errorlint
+		k.Errorf("a view: got %v", err)
+	}
+	k.want("a", "1", "b", "2")
+}
+
+func testDiscardAmongOthers(k kept) {
+	const callers = 64
+	errs := make([]error, callers)
+	together(callers, func(i int) {
+		errs[i] = k.Update(ctx, func(w store.Writer) error {
+			if err := w.Put(fmt.Sprintf("%03d", i), []byte("x")); err != nil {
+				return err
+			}
+			if i%3 == 0 {
+				return fmt.Errorf("caller %d: %w", i, errDiscard)
+			}
+			return nil
+		})
+	})
+	var want []string
+	for i, err := range errs {
+		if i%3 != 0 {
+			want = append(want, fmt.Sprintf("%03d", i), "x")
+			if err != nil {
+				k.Errorf("caller %d has the error of another: %v", i, err)
+			}
+		} else if err == nil || err.Error() != fmt.Sprintf("caller %d: no", i) {
+			k.Errorf("caller %d: %v", i, err)
+		}
+	}
+	k.want(want...)
+}
+
+func testSnapshot(k kept) {
+	k.put("a", "1", "b", "1")
+	k.view(func(r store.Reader) error {
+		if value, _, err := get(r, "a"); value != "1" || err != nil {
+			k.Errorf("before: %q, %v", value, err)
+		}
+		changed := make(chan error)
+		go func() {
+			changed <- k.Update(ctx, func(w store.Writer) error {
+				return errors.Join(w.Put("a", []byte("2")), w.Delete("b"), w.Put("c", []byte("2")))
+			})
+		}()
+		if err := <-changed; err != nil {
+			k.Error(err)
+		}
+		var keys []string
+		err := r.Scan("", "", func(key string, value []byte) (bool, error) {
+			keys = append(keys, key+"="+string(value))
+			return true, nil
+		})
+		if got := strings.Join(keys, " "); got != "a=1 b=1" || err != nil {
+			k.Errorf("during the view, after a change: %s, %v", got, err)
+		}
+		return nil
+	})
+	k.want("a", "2", "c", "2")
+}
+
+// testAtomicViews moves one unit between two accounts, again and again: a view that sees a part of a move sees a wrong
+// sum.
+func testAtomicViews(k kept) {
+	const moves = 60
+	k.put("left", strings.Repeat("x", moves), "right", "")
+	done := make(chan error, 1)
+	go func() {
+		for range moves {
+			if err := k.Update(ctx, func(w store.Writer) error {
+				left, _, err := get(w, "left")
+				if err != nil {
+					return err
+				}
+				right, _, err := get(w, "right")
+				if err != nil {
+					return err
+				}
+				return errors.Join(w.Put("left", []byte(left[1:])), w.Put("right", []byte(right+"x")))
+			}); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for views := 0; ; views++ {
+		k.view(func(r store.Reader) error {
+			left, _, err := get(r, "left")
+			right, _, err2 := get(r, "right")
+			if len(left)+len(right) != moves {
+				k.Errorf("view %d: %d and %d", views, len(left), len(right))
+			}
+			return errors.Join(err, err2)
+		})
+		select {
+		case err := <-done:
+			if err != nil {
+				k.Error(err)
+			}
+			k.want("left", "", "right", strings.Repeat("x", moves))
+			return
+		default:
+		}
+	}
+}
+
+// testReRun counts in the store and beside it: in company that fails, an implementation may run f again, and then its
+// earlier run must have left nothing.
+func testReRun(k kept) {
+	const callers = 48
+	runs := make([]int, callers)
+	counted := make([]int, callers)
+	together(callers, func(i int) {
+		key := fmt.Sprintf("%03d", i)
+		err := k.Update(ctx, func(w store.Writer) error {
+			runs[i]++
+			have, _, err := get(w, key)
+			if err != nil {
+				return err
+			}
+			counted[i] = len(have) + 1
+			if err := w.Put(key, []byte(have+"x")); err != nil {
+				return err
+			}
+			if i%4 == 0 {
+				return errDiscard
+			}
+			return nil
+		})
+		if i%4 == 0 != (err != nil) {
+			k.Errorf("caller %d: %v", i, err)
+		}
+	})
+	var want []string
+	for i := range callers {
+		if i%4 != 0 {
+			want = append(want, fmt.Sprintf("%03d", i), "x")
+		}
+		if runs[i] < 1 || counted[i] != 1 {
+			k.Errorf("caller %d ran %d times and saw %d of its own runs", i, runs[i], counted[i])
+		}
+	}
+	k.want(want...)
+}
+
+// list is what a scan gives, at most limit keys.
+func (k kept) list(prefix, after string, limit int) string {
+	k.Helper()
+	var keys []string
+	k.view(func(r store.Reader) error {
+		keys = nil
+		return r.Scan(prefix, after, func(key string, _ []byte) (bool, error) {
+			keys = append(keys, key)
+			return len(keys) < limit, nil
+		})
+	})
+	return strings.Join(keys, " ")
+}
+
+func testScan(k kept) {
+	k.put("h/10", "", "h/2", "", "h/1", "", "h", "", "g/1", "", "i", "", "h0", "", "h/\xff", "", "\xff\xff", "")
+	for _, c := range []struct{ prefix, after, want string }{
+		{"h/", "", "h/1 h/10 h/2 h/\xff"},
+		{"h", "", "h h/1 h/10 h/2 h/\xff h0"},
+		{"", "", "g/1 h h/1 h/10 h/2 h/\xff h0 i \xff\xff"},
+		{"\xff", "", "\xff\xff"},
+		{"x", "", ""},
+		{"h/", "h/1", "h/10 h/2 h/\xff"},
+		{"h/", "h/11", "h/2 h/\xff"}, // after need not exist
+		{"h/", "h/", "h/1 h/10 h/2 h/\xff"},
+		{"h", "h", "h/1 h/10 h/2 h/\xff h0"},
+		{"h/", "g/1", "h/1 h/10 h/2 h/\xff"}, // nor have the prefix
+		{"h/", "h/\xff", ""},
+		{"h/", "z", ""},
+	} {
+		if got := k.list(c.prefix, c.after, 100); got != c.want {
+			k.Errorf("prefix %q after %q: %q\nwant %q", c.prefix, c.after, got, c.want)
+		}
+	}
+}
+
+func testPages(k kept) {
+	const number = 1000
+	var pairs []string
+	for i := range number {
+		pairs = append(pairs, fmt.Sprintf("h/%04d", i), fmt.Sprint(i))
+	}
+	k.put(append([]string{"g/9999", "", "i/0000", ""}, pairs...)...)
+	var got []string
+	after := ""
+	for range number {
+		keys := strings.Fields(k.list("h/", after, 33))
+		if len(keys) == 0 {
+			break
+		}
+		got, after = append(got, keys...), keys[len(keys)-1]
+	}
+	if len(got) != number || !slices.IsSorted(got) || len(slices.Compact(got)) != number {
+		k.Errorf("the pages have %d keys of %d", len(got), number)
+	}
+}
+
+func testScanEnds(k kept) {
+	k.put("a", "1", "b", "2", "c", "3")
+	if got := k.list("", "", 2); got != "a b" {
+		k.Errorf("after false: %s", got)
+	}
+	calls := 0
+	err := k.View(ctx, func(r store.Reader) error {
+		return r.Scan("", "", func(string, []byte) (bool, error) {
+			calls++
+			return true, errDiscard
+		})
+	})
+	if err != errDiscard || calls != 1 { //nolint:errorlint // as it is means identical
+		k.Errorf("after an error: %v, %d calls", err, calls)
+	}
+}
+
+func testScanInUpdate(k kept) {
+	k.put("a", "1", "b", "2", "d", "4")
+	k.update(func(w store.Writer) error {
+		err := errors.Join(w.Delete("b"), w.Put("c", []byte("3")), w.Put("d", []byte("5")))
+		got := ""
+		scanErr := w.Scan("", "", func(key string, value []byte) (bool, error) {
+			got += key + string(value)
+			return true, nil
+		})
+		if got != "a1c3d5" {
+			k.Errorf("got %s", got)
+		}
+		return errors.Join(err, scanErr)
+	})
+}
+
+// testOwnership writes into what it got, and keeps it beyond the transaction while others write.
+func testOwnership(k kept) {
+	k.put("a", "own", "b", "own")
+	var got [][]byte
+	take := func(r store.Reader) error {
+		raw, err := r.Get("a")
+		got = append(got, raw)
+		return errors.Join(err, r.Scan("", "", func(_ string, value []byte) (bool, error) {
+			got = append(got, value)
+			return true, nil
+		}))
+	}
+	k.view(take)
+	if err := k.Update(ctx, func(w store.Writer) error { return errors.Join(take(w), errDiscard) }); !errors.Is(err, errDiscard) {
+		k.Fatal(err)
+	}
+	for i := range 50 {
+		k.put(fmt.Sprintf("noise/%d", i), strings.Repeat("n", 1000))
+	}
+	for i, value := range got {
+		if string(value) != "own" {
+			k.Fatalf("value %d became %q", i, value)
+		}
+		copy(value, "XXX")
+		_ = append(value, "more"...)
+	}
+	k.view(func(r store.Reader) error {
+		for _, key := range []string{"a", "b"} {
+			if value, _, err := get(r, key); value != "own" || err != nil {
+				k.Errorf("%s is %q, %v", key, value, err)
+			}
+		}
+		return nil
+	})
+}
+
+// testPutCopies uses one buffer for many values, as a loop does.
+func testPutCopies(k kept) {
+	k.update(func(w store.Writer) error {
+		buffer := []byte("1")
+		var errs []error
+		for _, key := range []string{"a", "b", "c"} {
+			errs = append(errs, w.Put(key, buffer))
+			buffer[0]++
+		}
+		return errors.Join(errs...)
+	})
+	k.want("a", "1", "b", "2", "c", "3")
+}
+
+func testConcurrentUpdates(k kept) {
+	const callers, calls = 32, 8
+	together(callers, func(i int) {
+		for n := range calls {
+			err := k.Update(ctx, func(w store.Writer) error {
+				shared, _, err := get(w, "shared")
+				return errors.Join(err, w.Put("shared", []byte(shared+"x")), w.Put(fmt.Sprintf("own/%d/%d", i, n), nil))
+			})
+			if err != nil {
+				k.Error(err)
+			}
+		}
+	})
+	k.view(func(r store.Reader) error {
+		if shared, _, err := get(r, "shared"); len(shared) != callers*calls || err != nil {
+			k.Errorf("%d of %d updates of the shared record are there, %v", len(shared), callers*calls, err)
+		}
+		return nil
+	})
+	if own := strings.Fields(k.list("own/", "", callers*calls+1)); len(own) != callers*calls {
+		k.Errorf("%d of %d own records are there", len(own), callers*calls)
+	}
+}
+
+func testContext(k kept) {
+	k.put("a", "1")
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	ran := false
+	if err := k.View(ended, func(store.Reader) error { ran = true; return nil }); !errors.Is(err, context.Canceled) {
+		k.Errorf("view: %v", err)
+	}
+	if err := k.Update(ended, func(w store.Writer) error { ran = true; return w.Put("a", []byte("2")) }); !errors.Is(err, context.Canceled) {
+		k.Errorf("update: %v", err)
+	}
+	if ran {
+		k.Error("f ran")
+	}
+	k.want("a", "1")
+}
+
+func testReopen(t *testing.T, open Open) {
+	place := t.TempDir()
+	want := []string{}
+	for round := range 3 {
+		k := openAt(t, open, place)
+		k.want(want...)
+		want = append(want, fmt.Sprintf("k%d", round), strings.Repeat("v", 10_000))
+		k.put(want[len(want)-2:]...)
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func testClosed(t *testing.T, open Open) {
+	k := openAt(t, open, t.TempDir())
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.View(ctx, func(store.Reader) error { return nil }); err == nil {
+		t.Error("a view succeeds")
+	}
+	if err := k.Update(ctx, func(store.Writer) error { return nil }); err == nil {
+		t.Error("an update succeeds")
+	}
+}
+
+func testPlaces(t *testing.T, open Open) {
+	a, b := openAt(t, open, t.TempDir()), openAt(t, open, t.TempDir())
+	a.put("k", "a")
+	b.want()
+	b.put("k", "b")
+	a.want("k", "a")
+}
