@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"muster/internal/fault"
 	"muster/internal/show"
@@ -70,29 +67,13 @@ func waitFor(cmd *cobra.Command, timeout time.Duration, failed, want int, counts
 	defer done()
 	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 	defer cancel()
-	stream, err := client.WatchHosts(ctx, &operatorv1.WatchHostsRequest{})
-	if err != nil {
-		return err
-	}
 	out := cmd.OutOrStdout()
-	board := show.NewBoard(out, isTerminal(out), terminalWidth)
-	for {
-		resp, err := stream.Recv()
-		if err != nil {
-			if ctx.Err() != nil && cmd.Context().Err() == nil {
-				return fault.New(fault.Unavailable, "coordinator status shows what each host waits for; they go on by themselves",
-					"not all hosts were done within %s", timeout)
-			}
-			return err
-		}
-		now := time.Now()
-		board.Apply(resp, now)
-		if !resp.Complete {
-			continue
-		}
-		board.Draw(now)
-		ended, bad := 0, failed
-		for _, h := range board.Hosts() {
+	board := newBoard(out)
+	bad := failed
+	err = watchUntil(ctx, client, board, func(hosts []*operatorv1.Host) bool {
+		ended := 0
+		bad = failed
+		for _, h := range hosts {
 			switch {
 			case !counts(h):
 			case h.Phase == syncv1.Phase_PHASE_DONE:
@@ -101,37 +82,22 @@ func waitFor(cmd *cobra.Command, timeout time.Duration, failed, want int, counts
 				ended, bad = ended+1, bad+1
 			}
 		}
-		if ended < want {
-			continue
-		}
-		if err := printStatus(cmd.Context(), client, cmd); err != nil {
-			return err
-		}
-		if bad > 0 {
-			return &exitError{code: exitFailedHosts, err: fmt.Errorf("%d of %d hosts failed; coordinator status HOST shows why, coordinator hosts retry tries again", bad, want+failed)}
-		}
-		return nil
-	}
-}
-
-func terminalWidth() int {
-	width, _, err := term.GetSize(int(os.Stdout.Fd()))
-	if err != nil || width <= 0 {
-		return 120
-	}
-	return width
-}
-
-// printStatus prints the table once more, whole, where the live one ended.
-func printStatus(ctx context.Context, client operatorv1.OperatorServiceClient, cmd *cobra.Command) error {
-	cluster, err := client.GetCluster(ctx, &operatorv1.GetClusterRequest{})
+		return ended >= want
+	})
 	if err != nil {
+		if ctx.Err() != nil && cmd.Context().Err() == nil {
+			return fault.New(fault.Unavailable, "coordinator status shows what each host waits for; they go on by themselves",
+				"not all hosts were done within %s", timeout)
+		}
 		return err
 	}
-	hosts, err := client.ListHosts(ctx, &operatorv1.ListHostsRequest{})
-	if err != nil {
+	board.Clear()
+	if err := listHosts(cmd.Context(), client, out, show.FormatTable, show.TableOptions{}); err != nil {
 		return err
 	}
-	fmt.Fprint(cmd.OutOrStdout(), show.Table(cluster, hosts.Hosts, time.Now(), show.TableOptions{}))
+	if bad > 0 {
+		return &exitError{code: exitFailedHosts, err: fault.New(fault.Conflict,
+			"coordinator status HOST shows why; coordinator hosts retry --failed tries again", "%d of %d hosts failed", bad, want+failed)}
+	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
+	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
+		err = usageError(err) // cobra has no type for it
+	}
 	os.Exit(exitCode(os.Stderr, err))
 }
 
@@ -48,7 +52,23 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid config, 3 finished with f
 			Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 			Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), agent.Version) },
 		})
+	misuseIsUsage(root)
 	return root
+}
+
+// misuseIsUsage makes wrong arguments exit like wrong flags.
+func misuseIsUsage(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		misuseIsUsage(sub)
+	}
 }
 
 // exitCode prints an error with its remedy and says what to exit with.

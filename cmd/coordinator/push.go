@@ -101,7 +101,7 @@ func (f *pushFlags) run(cmd *cobra.Command, args []string) (tokens []string, fai
 		return nil, 0, err
 	}
 	out := cmd.ErrOrStderr()
-	progress := newPushProgress(out, len(targets), isTerminal(out))
+	progress := newPushProgress(out, len(targets), show.IsTerminal(out))
 	results, err := push.Push(ctx, options, sshTargets, progress.event)
 	progress.end()
 	if err != nil {
@@ -244,12 +244,6 @@ func askPassphrase(file string) ([]byte, error) {
 	fmt.Fprintf(tty, "Passphrase for %s: ", file)
 	defer fmt.Fprintln(tty)
 	return term.ReadPassword(int(tty.Fd()))
-}
-
-// isTerminal says whether w is one.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // pushProgress shows one redrawn line on a terminal and a line an outcome elsewhere.

@@ -23,22 +23,40 @@ const (
 
 // watchHosts shows changes until ctx ends, which is how a person leaves it and no failure.
 func watchHosts(ctx context.Context, client operatorv1.OperatorServiceClient, out io.Writer) error {
+	err := watchUntil(ctx, client, newBoard(out), func([]*operatorv1.Host) bool { return false })
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func newBoard(out io.Writer) *show.Board {
+	return show.NewBoard(out, show.IsTerminal(out), func() int { return show.Width(out) })
+}
+
+// watchUntil keeps the board drawn until reached says that the hosts are where they should be. It goes on when the
+// coordinator is restarted.
+func watchUntil(ctx context.Context, client operatorv1.OperatorServiceClient, board *show.Board, reached func([]*operatorv1.Host) bool) error {
 	cluster, err := client.GetCluster(ctx, &operatorv1.GetClusterRequest{})
 	if err != nil {
 		return err
 	}
-	board := show.NewBoard(out, show.IsTerminal(out), func() int { return show.Width(out) })
 	board.SetCluster(cluster)
 	for {
-		began, err := watchOnce(ctx, client, board)
+		began, err := watchOnce(ctx, client, board, reached)
 		switch {
-		case ctx.Err() != nil:
+		case err == nil:
 			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case !began || !wentAway(err):
 			return err
 		}
-		if err := waitForCoordinator(ctx, client, board); err != nil || ctx.Err() != nil {
+		if err := waitForCoordinator(ctx, client, board); err != nil {
 			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		board.Restart()
 	}
@@ -50,8 +68,9 @@ func wentAway(err error) bool {
 	return errors.Is(err, io.EOF) || code == codes.Unavailable || code == codes.Canceled
 }
 
-// watchOnce follows one stream, and says if it ever brought anything.
-func watchOnce(ctx context.Context, client operatorv1.OperatorServiceClient, board *show.Board) (began bool, err error) {
+// watchOnce follows one stream, and says if it ever brought anything. It returns nil when the hosts are where they
+// should be.
+func watchOnce(ctx context.Context, client operatorv1.OperatorServiceClient, board *show.Board, reached func([]*operatorv1.Host) bool) (began bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := client.WatchHosts(ctx, &operatorv1.WatchHostsRequest{})
@@ -84,6 +103,10 @@ func watchOnce(ctx context.Context, client operatorv1.OperatorServiceClient, boa
 			// A half of the first pass would look like hosts that are missing.
 			began = began || resp.Complete
 			news = began
+			if began && reached(board.Hosts()) {
+				board.Draw(time.Now())
+				return began, nil
+			}
 		case now := <-tick.C:
 			if news || began && now.Sub(drawn) >= refresh {
 				board.Draw(now)

@@ -144,7 +144,9 @@ func roleWords(h hosts.Host) string {
 func checkApplicant(a *Applicant) (netip.Addr, error) {
 	const remedy = "set the host's name and address, then let it join again"
 	address, err := netip.ParseAddr(a.Address)
-	if err != nil || !address.IsValid() || address.IsUnspecified() || address.IsMulticast() || address.IsLoopback() || address.Zone() != "" {
+	// Unmapped first: what is said of an IPv4 address is not said of its IPv6 form.
+	address = address.Unmap()
+	if err != nil || !address.IsGlobalUnicast() || address.Zone() != "" {
 		return netip.Addr{}, fault.New(fault.Invalid, remedy, "the host says that its address is %.64q, which no other host can reach", a.Address)
 	}
 	a.Name = strings.ToLower(a.Name)
@@ -154,7 +156,7 @@ func checkApplicant(a *Applicant) (netip.Addr, error) {
 	if a.Zone != "" && late.Validate(late.Values{"Host.Zone": a.Zone}) != nil {
 		return netip.Addr{}, fault.New(fault.Invalid, remedy, "the host says that its zone is %.64q; letters, digits, dots, underscores and hyphens are allowed", a.Zone)
 	}
-	return address.Unmap(), nil
+	return address, nil
 }
 
 func validHostName(name string) bool {

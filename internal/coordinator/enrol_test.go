@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"muster/internal/coordinator"
 	"muster/internal/fault"
 	"muster/internal/hosts"
 	"muster/internal/identity"
@@ -312,7 +311,7 @@ func TestWhoHangsUpAtOnceIsRecordedAllTheSame(t *testing.T) {
 	s := newSite(t)
 	ctx, hangUp := context.WithCancel(context.Background())
 	hangUp()
-	if err := s.core.Turned(ctx, [1]coordinator.Applicant{}[0].From, "a replayed proof"); err != nil {
+	if err := s.core.Turned(ctx, numberedAddress(0), "a replayed proof"); err != nil {
 		t.Fatal(err)
 	}
 	s.wantEvent("enrolment-denied", "a replayed proof")
