@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"muster/internal/durable"
@@ -16,7 +17,7 @@ import (
 // activate switches the installation to the plan's generation by one atomic rename and brings its units into place.
 func (i *installation) activate(ctx context.Context) (string, error) {
 	id := i.plan.generationID(i.manifest)
-	if err := i.writeUnits(id); err != nil {
+	if err := i.writeUnits(ctx, id); err != nil {
 		return "", localFault(err)
 	}
 	if err := durable.Symlink(filepath.Join("generations", id), i.layout.current(i.cluster)); err != nil {
@@ -47,7 +48,11 @@ func (i *installation) unitNames() []string {
 func (i *installation) target() string { return i.cluster + ".target" }
 
 // writeUnits puts the role's units into place and takes away those of an earlier generation that it no longer has.
-func (i *installation) writeUnits(generation string) error {
+func (i *installation) writeUnits(ctx context.Context, generation string) error {
+	present, err := ownUnits(i.layout, i.cluster)
+	if err != nil {
+		return err
+	}
 	keep := make(map[string]bool)
 	for _, u := range i.manifest.Units {
 		if !ownUnit(i.cluster, u.Name) {
@@ -56,7 +61,13 @@ func (i *installation) writeUnits(generation string) error {
 		if !filepath.IsLocal(u.Path) {
 			return fault.New(fault.Invalid, "run coordinator genconf again", "unit path %q is outside of the generation", u.Path)
 		}
+		if exists(i.layout.units(u.Name)) && !slices.Contains(present, u.Name) {
+			return fault.New(fault.Conflict, "give the cluster or the unit another name, or remove "+i.layout.units(u.Name)+" if nothing needs it",
+				"unit %s is on this host already and not of cluster %s", u.Name, i.cluster)
+		}
 		keep[u.Name] = true
+	}
+	for _, u := range i.manifest.Units {
 		text, err := os.ReadFile(filepath.Join(i.layout.generation(i.cluster, generation), u.Path))
 		if err != nil {
 			return err
@@ -69,15 +80,15 @@ func (i *installation) writeUnits(generation string) error {
 			return err
 		}
 	}
-	present, err := ownUnits(i.layout, i.cluster)
-	if err != nil {
-		return err
+	gone := slices.DeleteFunc(present, func(name string) bool { return keep[name] })
+	if len(gone) > 0 {
+		if err := i.systemd.stop(ctx, gone...); err != nil {
+			return systemdFault(err)
+		}
 	}
-	for _, name := range present {
-		if !keep[name] {
-			if err := os.Remove(i.layout.units(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+	for _, name := range gone {
+		if err := remove(i.layout.units(name)); err != nil {
+			return err
 		}
 	}
 	return durable.SyncDir(i.layout.units())
@@ -92,7 +103,7 @@ func ownUnit(cluster, name string) bool {
 }
 
 // ownUnits lists the units of a cluster that are on this host. A name with the cluster's prefix may belong to a cluster
-// whose name begins the same, so the text decides too: each of ours names our installation.
+// whose name begins the same, so the text decides too: ours names our installation or is one of our generations'.
 func ownUnits(l Layout, cluster string) ([]string, error) {
 	entries, err := os.ReadDir(l.units())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -107,9 +118,21 @@ func ownUnits(l Layout, cluster string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Name() == cluster+".target" || bytes.Contains(text, []byte("/opt/"+cluster+"/")) {
+		if e.Name() == cluster+".target" || bytes.Contains(text, []byte("/opt/"+cluster+"/")) || generated(l, cluster, e.Name(), text) {
 			names = append(names, e.Name())
 		}
 	}
 	return names, nil
+}
+
+// generated says whether a generation of the cluster on this host has the unit with this text.
+func generated(l Layout, cluster, name string, text []byte) bool {
+	generations, err := os.ReadDir(l.at("opt", cluster, "generations"))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(generations, func(e fs.DirEntry) bool {
+		have, err := os.ReadFile(filepath.Join(l.generation(cluster, e.Name()), "units", name))
+		return err == nil && bytes.Equal(have, text)
+	})
 }

@@ -30,9 +30,14 @@ func (i *installation) preflight(ctx context.Context) (string, error) {
 	}
 	own := append(checks.Standard(i.cluster), checks.Room(i.cluster, unpacked, files), manifest.Check{
 		Name: "host.room-fetch", Stage: manifest.Preflight, Summary: "the artifacts fit while they are fetched", Probe: "disk-space",
-		With:     map[string]string{"path": i.layout.State(), "min": strconv.FormatInt(packed+roomToWork, 10)},
+		With:     map[string]string{"path": Layout{}.State(), "min": strconv.FormatInt(packed+roomToWork, 10)},
 		Severity: "critical", Timeout: 10 * time.Second, Remedy: "free space on the file system of /var/lib",
 	})
+	for _, c := range own {
+		if path, ok := c.With["path"]; ok {
+			c.With["path"] = i.layout.at(path)
+		}
+	}
 	return i.runChecks(ctx, manifest.Preflight, append(own, bundled...))
 }
 
@@ -89,6 +94,7 @@ func (i *installation) runChecks(ctx context.Context, stage manifest.Stage, defs
 			i.tell.Progress(string(stage), 0, 0, fmt.Sprintf("%s: %s (try %d, %s left)", w.Name, w.Last.Summary, w.Attempt, w.Left.Round(time.Second)))
 		},
 		Path:        defaultPath,
+		Root:        i.layout.Root,
 		ClockOffset: i.offset,
 		Env: []string{
 			"MUSTER_CLUSTER=" + i.cluster,

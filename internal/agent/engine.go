@@ -53,6 +53,9 @@ type Engine struct {
 	news chan struct{}
 
 	work *work
+
+	// kept, if set, is called after each write of the journal: tests end the agent there.
+	kept func()
 }
 
 // work is the installation under way.
@@ -77,11 +80,16 @@ func NewEngine(l Layout, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := loadJournal(l)
+	id, err := loadIdentity(l)
+	if errors.Is(err, errDamaged) {
+		log.Error("joining anew with a fresh key", "error", err)
+		id = &identity{}
+		err = id.renewKey(l)
+	}
 	if err != nil {
 		return nil, err
 	}
-	id, err := loadIdentity(l)
+	j, err := loadJournal(l, id.HostID, log)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +160,7 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 	for {
 		if e.id.renewalDue(time.Now()) {
 			renewCtx, cancel := context.WithTimeout(ctx, callTimeout)
-			err := e.id.renew(renewCtx, e.layout, client)
+			err := e.id.renew(renewCtx, e.layout, e.seed, client)
 			cancel()
 			if err != nil {
 				return spoke, fmt.Errorf("renewing the certificate: %w", err)
@@ -182,18 +190,19 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 	}
 }
 
-// become starts a new journal when the host joined as another than before.
+// become starts a new journal when the host joined as another than before. Work of its earlier life ends.
 func (e *Engine) become(id hosts.ID) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.journal.HostID == id {
+	if e.journal.HostID == id { // written here only
 		return nil
 	}
+	e.halt()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.journal.HostID != "" {
 		e.log.Info("this host joined anew; what it had to say as another is dropped", "was", e.journal.HostID)
 	}
 	e.journal = newJournal(id)
-	return e.journal.save(e.layout)
+	return e.keep()
 }
 
 // breathe waits until there is something to say, within bounds. An idle host is paced by the coordinator's hold.
@@ -261,13 +270,14 @@ func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest
 	if e.journal.Plan != nil {
 		req.Observed.PlanId = e.journal.Plan.ID
 	}
+	size := 0
 	for _, raw := range e.journal.Reports {
+		if size += len(raw); len(req.Reports) == maxReports || len(req.Reports) > 0 && size > maxReportBytes {
+			break
+		}
 		r := new(syncv1.Report)
 		if proto.Unmarshal(raw, r) == nil {
 			req.Reports = append(req.Reports, r)
-		}
-		if len(req.Reports) == maxReports {
-			break
 		}
 	}
 	if idle && len(req.Reports) == 0 && following != "" {
@@ -276,8 +286,11 @@ func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest
 	return req, idle
 }
 
-// maxReports bounds one message.
-const maxReports = 200
+// maxReports and maxReportBytes bound one message, of which the coordinator takes 1 MiB. The rest comes with the next.
+const (
+	maxReports     = 200
+	maxReportBytes = 512 << 10
+)
 
 // measure keeps the clock's offset of the quickest exchange.
 func (e *Engine) measure(resp *syncv1.SyncResponse, took time.Duration) {

@@ -32,8 +32,11 @@ func (e *Engine) follow(ctx context.Context, d *syncv1.Directive) (time.Duration
 		e.halt()
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		if len(e.journal.Reports) > 0 {
+			return 0, nil // they did not fit into one message; what there is to say comes first
+		}
 		e.journal.Leaving = true
-		if err := e.journal.save(e.layout); err != nil {
+		if err := e.keep(); err != nil {
 			return 0, err
 		}
 		return 0, errLeave
@@ -69,7 +72,7 @@ func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan P
 	if attempt > 0 && e.journal.Phase == hosts.Failed {
 		e.journal.Phase = hosts.Assigned
 	}
-	err := e.journal.save(e.layout)
+	err := e.keep()
 	e.mu.Unlock()
 	if err != nil {
 		// The next answer brings the directive again.
@@ -84,7 +87,9 @@ func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan P
 	if stage == "install" {
 		steps, end = installSteps, hosts.Done
 	}
-	i := &installation{layout: e.layout, cluster: e.seed.Cluster, plan: plan, tell: e, offset: e.clockOffset}
+	i := &installation{
+		layout: e.layout, cluster: e.seed.Cluster, plan: plan, systemd: systemd{e.layout}, tell: e, offset: e.clockOffset,
+	}
 	go func() {
 		defer close(w.done)
 		err := i.run(workCtx, steps, end)
@@ -131,7 +136,7 @@ func (e *Engine) Phase(p hosts.Phase) error {
 	if p == hosts.Failed {
 		e.journal.Plan = nil
 	}
-	err := e.journal.save(e.layout)
+	err := e.keep()
 	e.signal()
 	return err
 }
@@ -160,6 +165,9 @@ func (e *Engine) Check(r checks.Result) error {
 func (e *Engine) Progress(step string, done, total int64, waiting string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if p := &e.progress; p.Step == step && p.DoneBytes == done && p.TotalBytes == total && p.Waiting == waiting {
+		return // a step that polls has no news each time
+	}
 	e.progress.Step, e.progress.DoneBytes, e.progress.TotalBytes, e.progress.Waiting = step, done, total, waiting
 	e.signal()
 }
@@ -175,7 +183,7 @@ func (e *Engine) report(r *syncv1.Report) error {
 		return err
 	}
 	e.journal.Reports = append(e.journal.Reports, raw)
-	if err := e.journal.save(e.layout); err != nil {
+	if err := e.keep(); err != nil {
 		return err
 	}
 	e.signal()
@@ -202,7 +210,16 @@ func (e *Engine) acknowledge(upTo uint64) error {
 		return nil
 	}
 	e.journal.Reports = kept
-	return e.journal.save(e.layout)
+	return e.keep()
+}
+
+// keep writes the journal; e.mu is held.
+func (e *Engine) keep() error {
+	err := e.journal.save(e.layout)
+	if e.kept != nil {
+		e.kept()
+	}
+	return err
 }
 
 // signal wakes the conversation; e.mu is held.

@@ -33,7 +33,11 @@ type identity struct {
 
 	key  *ecdsa.PrivateKey
 	leaf *x509.Certificate
+	// got is when this process got the certificate.
+	got time.Time
 }
+
+var errDamaged = errors.New("damaged")
 
 func loadIdentity(l Layout) (*identity, error) {
 	raw, err := os.ReadFile(l.key())
@@ -45,10 +49,14 @@ func loadIdentity(l Layout) (*identity, error) {
 		return nil, err
 	}
 	id := &identity{}
-	if err := json.Unmarshal(raw, id); err != nil {
-		return nil, fmt.Errorf("the identity %s is damaged: %w", l.key(), err)
+	err = json.Unmarshal(raw, id)
+	if err == nil {
+		err = id.parse()
 	}
-	return id, id.parse()
+	if err != nil {
+		return nil, fmt.Errorf("the identity %s is %w: %w", l.key(), errDamaged, err)
+	}
+	return id, nil
 }
 
 func (id *identity) renewKey(l Layout) error {
@@ -87,10 +95,14 @@ func (id *identity) valid(now time.Time) bool {
 	return id.leaf != nil && now.Before(id.leaf.NotAfter.Add(-time.Minute))
 }
 
-// renewalDue is at 60 % of the certificate's life.
+// renewalDue is at 60 % of the certificate's life. On a clock that is ahead, life begins when the host gets it: a fresh
+// certificate is not renewed at once, and again and again, before the host could tell of its clock.
 func (id *identity) renewalDue(now time.Time) bool {
-	life := id.leaf.NotAfter.Sub(id.leaf.NotBefore)
-	return now.After(id.leaf.NotBefore.Add(life * 6 / 10))
+	life, since := id.leaf.NotAfter.Sub(id.leaf.NotBefore), id.leaf.NotBefore
+	if id.got.After(since) {
+		since = id.got
+	}
+	return now.After(since.Add(life * 6 / 10))
 }
 
 func (id *identity) certificate() *tls.Certificate {
@@ -174,11 +186,11 @@ func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinat
 	if credential == nil || len(credential.Chain) == 0 {
 		return errors.New("the coordinator answered without a certificate")
 	}
-	return id.adopt(l, credential.Chain, id.key)
+	return id.adopt(l, s, credential.Chain, id.key)
 }
 
-// adopt stores a certificate after checking that it is for our key.
-func (id *identity) adopt(l Layout, chain [][]byte, key *ecdsa.PrivateKey) error {
+// adopt stores a certificate after checking that it is for our key and names a host of our cluster.
+func (id *identity) adopt(l Layout, s *seed.Seed, chain [][]byte, key *ecdsa.PrivateKey) error {
 	leaf, err := x509.ParseCertificate(chain[0])
 	if err != nil {
 		return fmt.Errorf("the certificate: %w", err)
@@ -190,11 +202,11 @@ func (id *identity) adopt(l Layout, chain [][]byte, key *ecdsa.PrivateKey) error
 	if err != nil {
 		return err
 	}
-	fresh := identity{Key: text, Chain: chain, HostID: id.HostID, key: key, leaf: leaf}
-	if len(leaf.URIs) == 1 {
-		parts := leaf.URIs[0].Path
-		fresh.HostID = hosts.ID(parts[len("/host/"):])
+	host, err := proof.HostFromCertificate(leaf, s.Cluster)
+	if err != nil {
+		return err
 	}
+	fresh := identity{Key: text, Chain: chain, HostID: host, key: key, leaf: leaf, got: time.Now()}
 	if err := fresh.save(l); err != nil {
 		return err
 	}
@@ -203,7 +215,7 @@ func (id *identity) adopt(l Layout, chain [][]byte, key *ecdsa.PrivateKey) error
 }
 
 // renew gets a certificate for a fresh key. A crash before it is stored leaves the old one, which stays good.
-func (id *identity) renew(ctx context.Context, l Layout, client syncv1.SyncServiceClient) error {
+func (id *identity) renew(ctx context.Context, l Layout, s *seed.Seed, client syncv1.SyncServiceClient) error {
 	key, err := proof.NewKey()
 	if err != nil {
 		return err
@@ -219,7 +231,7 @@ func (id *identity) renew(ctx context.Context, l Layout, client syncv1.SyncServi
 	if len(resp.Chain) == 0 {
 		return errors.New("the coordinator answered without a certificate")
 	}
-	return id.adopt(l, resp.Chain, key)
+	return id.adopt(l, s, resp.Chain, key)
 }
 
 // streamError is the reason why a send failed, which only Recv tells.

@@ -3,8 +3,8 @@ package agent
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"muster/internal/durable"
@@ -28,8 +28,10 @@ type journal struct {
 
 func newJournal(id hosts.ID) journal { return journal{HostID: id, Phase: hosts.Enrolled, Attempt: 1} }
 
-func loadJournal(l Layout) (journal, error) {
-	j := newJournal("")
+// loadJournal reads what an earlier run left. A journal that is damaged, or of somebody who this host is not, begins
+// anew: the coordinator knows where the host stands, says what to do and where the counting of reports goes on.
+func loadJournal(l Layout, id hosts.ID, log *slog.Logger) (journal, error) {
+	j := newJournal(id)
 	raw, err := os.ReadFile(l.journal())
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
@@ -38,7 +40,12 @@ func loadJournal(l Layout) (journal, error) {
 		return j, err
 	}
 	if err := json.Unmarshal(raw, &j); err != nil {
-		return j, fmt.Errorf("the journal %s is damaged: %w", l.journal(), err)
+		log.Error("the journal is damaged and begun anew; what it had to say is lost", "journal", l.journal(), "error", err)
+		return newJournal(id), nil
+	}
+	if j.HostID != id {
+		log.Warn("the journal is of another host and begun anew", "journal", l.journal(), "was", j.HostID)
+		return newJournal(id), nil
 	}
 	return j, nil
 }

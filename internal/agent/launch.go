@@ -72,7 +72,7 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 	if err := durable.WriteFile(l.unit(), unitText, 0o644); err != nil {
 		return "", localFault(err)
 	}
-	sd := systemd{}
+	sd := systemd{l}
 	if err := sd.reload(ctx); err != nil {
 		return "", systemdFault(err)
 	}

@@ -34,6 +34,15 @@ func (l Layout) log() string     { return l.at("var/lib/bootstrap-agent/log") }
 func (l Layout) unit() string    { return l.units(UnitName) }
 func (l Layout) wanted() string  { return l.units("multi-user.target.wants", UnitName) }
 func (l Layout) systemd() string { return l.at("run/systemd/system") }
+
+// command is a program of the host. A private root has its own or none: what works there never reaches the machine's.
+func (l Layout) command(name string) string {
+	if l.Root == "" {
+		return name
+	}
+	return l.at("usr/bin", name)
+}
+
 func (l Layout) units(name ...string) string {
 	return l.at(append([]string{"etc/systemd/system"}, name...)...)
 }

@@ -34,8 +34,11 @@ func leave(ctx context.Context, l Layout, log *slog.Logger) error {
 			return err
 		}
 	}
+	if err := durable.CleanTemp(l.units()); err != nil {
+		return err
+	}
 	if exists(l.systemd()) {
-		if err := (systemd{}).reload(ctx); err != nil {
+		if err := (systemd{l}).reload(ctx); err != nil {
 			return err
 		}
 	}

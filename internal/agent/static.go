@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/netip"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -38,16 +38,16 @@ func InstallStatic(ctx context.Context, l Layout, s Static) error {
 	if err := durable.MkdirAll(l.State(), 0o700); err != nil {
 		return localFault(err)
 	}
-	defer os.RemoveAll(l.State())
 	lock, err := Lock(l)
 	if err != nil {
 		return fault.New(fault.Conflict, "wait until it is done", "one installation at a time").Because(err)
 	}
 	defer lock.Close()
+	defer os.RemoveAll(l.State())
 
 	out := &printer{out: s.Out}
 	i := &installation{
-		layout: l, tell: out,
+		layout: l, systemd: systemd{l}, tell: out,
 		plan:   Plan{ID: "static", Role: s.Role, Manifest: s.Manifest, Sources: s.Sources},
 		offset: func() (time.Duration, bool) { return 0, false },
 	}
@@ -88,14 +88,12 @@ func (i *installation) prepareStatic(ctx context.Context) error {
 	for role, members := range m.Roster {
 		values.SetRoster(role, members)
 		for _, member := range members {
-			routes = append(routes, netip.AddrPortFrom(netip.MustParseAddr(member.Address), 9).String())
+			routes = append(routes, net.JoinHostPort(member.Address, "9"))
 		}
 	}
 	for _, s := range i.plan.Sources {
 		if u, err := url.Parse(s); err == nil && u.Hostname() != "" {
-			if a, err := netip.ParseAddr(u.Hostname()); err == nil {
-				routes = append([]string{netip.AddrPortFrom(a, 9).String()}, routes...)
-			}
+			routes = append([]string{net.JoinHostPort(u.Hostname(), "9")}, routes...)
 		}
 	}
 	if m.Endpoint != "" {

@@ -11,15 +11,15 @@ import (
 )
 
 // systemd is how the agent reaches the service manager: by systemctl(1), which every host with systemd has.
-type systemd struct{}
+type systemd struct{ layout Layout }
 
 // commandTimeout bounds one call of systemctl; those that wait for a unit do not go through it.
 const commandTimeout = 60 * time.Second
 
-func (systemd) run(ctx context.Context, args ...string) (string, error) {
+func (s systemd) run(ctx context.Context, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "systemctl", args...)
+	cmd := exec.CommandContext(ctx, s.layout.command("systemctl"), args...)
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -101,10 +101,10 @@ func (s systemd) show(ctx context.Context, units ...string) ([]unitState, error)
 }
 
 // log is the tail of a unit's journal.
-func (systemd) log(ctx context.Context, unit string) string {
+func (s systemd) log(ctx context.Context, unit string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=20", "--unit="+unit).CombinedOutput()
+	out, err := exec.CommandContext(ctx, s.layout.command("journalctl"), "--no-pager", "--quiet", "--output=cat", "--lines=20", "--unit="+unit).CombinedOutput()
 	if err != nil {
 		return "journalctl: " + err.Error()
 	}

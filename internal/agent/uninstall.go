@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 
 	"muster/internal/durable"
 	"muster/internal/fault"
@@ -17,13 +20,15 @@ func uninstall(ctx context.Context, l Layout, cluster string, purge bool) error 
 	if err != nil {
 		return err
 	}
-	s := systemd{}
+	s := systemd{l}
 	if len(units) > 0 && exists(l.systemd()) {
 		if err := s.stop(ctx, units...); err != nil {
 			return systemdFault(err)
 		}
-		if err := s.disable(ctx, cluster+".target"); err != nil {
-			return systemdFault(err)
+		if target := cluster + ".target"; slices.Contains(units, target) {
+			if err := s.disable(ctx, target); err != nil {
+				return systemdFault(err)
+			}
 		}
 	}
 	for _, name := range units {
@@ -45,6 +50,11 @@ func uninstall(ctx context.Context, l Layout, cluster string, purge bool) error 
 			return localFault(err)
 		}
 	}
+	for _, dir := range []string{filepath.Dir(l.Home(cluster)), filepath.Dir(l.data(cluster)), l.units()} {
+		if err := durable.CleanTemp(dir); err != nil {
+			return localFault(err)
+		}
+	}
 	return nil
 }
 
@@ -56,10 +66,23 @@ func Uninstall(ctx context.Context, l Layout, cluster string, purge bool) error 
 	if os.Geteuid() != 0 {
 		return fault.New(fault.Denied, "run it as root (sudo)", "uninstalling needs root")
 	}
-	if err := uninstall(ctx, l, cluster, purge); err != nil {
+	other, err := otherCluster(l, cluster)
+	if err != nil {
 		return err
 	}
-	return durable.RemoveAll(l.State())
+	if other == "" && exists(l.unit()) && exists(l.systemd()) {
+		// It would go on installing.
+		if err := (systemd{l}).stop(ctx, UnitName); err != nil {
+			return systemdFault(err)
+		}
+	}
+	if err := uninstall(ctx, l, cluster, purge); err != nil || other != "" {
+		return err
+	}
+	if err := leave(ctx, l, slog.New(slog.DiscardHandler)); err != nil {
+		return localFault(err)
+	}
+	return nil
 }
 
 // clusterName is the only kind of name that is ever put into a path.

@@ -24,6 +24,9 @@ func (i *installation) unpackPackages(ctx context.Context) (string, error) {
 		if err := durable.MkdirAll(dir, 0o755); err != nil {
 			return "", localFault(err)
 		}
+		if err := durable.CleanTemp(dir); err != nil {
+			return "", localFault(err)
+		}
 	}
 	for n, p := range i.manifest.Packages {
 		i.tell.Progress("unpack "+p.Name, int64(n), int64(len(i.manifest.Packages)), "")
@@ -65,6 +68,11 @@ func (i *installation) bindConfig(ctx context.Context) (string, error) {
 	})
 	if err != nil {
 		return "", err
+	}
+	for _, dir := range manifest.WellKnown {
+		if err := durable.CleanTemp(filepath.Join(dst, dir)); err != nil {
+			return "", localFault(err)
+		}
 	}
 	for _, p := range i.manifest.Packages {
 		arch := manifest.Arch(runtime.GOARCH)

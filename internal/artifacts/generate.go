@@ -193,7 +193,7 @@ func (g *generator) packPackages(ctx context.Context) (packed, error) {
 				if !ok || !g.stage.reuse(ctx, blob) {
 					g.progress("packing %s for %s", pkg.Name, arch)
 					var err error
-					if blob, err = g.stage.stream(func(w io.Writer) error { return t.pack(ctx, g.sources.root, w) }); err != nil {
+					if blob, err = g.stage.stream(func(w io.Writer) error { return t.pack(ctx, w) }); err != nil {
 						return fmt.Errorf("pack package %s: %w", pkg.Name, err)
 					}
 				}

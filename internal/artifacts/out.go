@@ -34,7 +34,7 @@ func findOut(out string, c *config.Cluster, opts Options, p *problems) string {
 	}
 	for _, pkg := range c.Bundle.Packages {
 		for _, arch := range slices.Sorted(maps.Keys(pkg.Sources)) {
-			if dir, err := realPath(bundlePath(c.Bundle, pkg.Sources[arch])); err == nil && inside(abs, dir) {
+			if dir, err := realPath(bundlePath(c.Bundle, pkg.Sources[arch].Path)); err == nil && inside(abs, dir) {
 				p.file(out, "is inside of package "+pkg.Name+", which it would become part of", "name another directory with --out")
 				return ""
 			}

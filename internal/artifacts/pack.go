@@ -65,8 +65,8 @@ func (a *archive) close() error {
 }
 
 // pack writes the tree to w. The files are read again, so what is packed is compared with what was scanned.
-func (t *tree) pack(ctx context.Context, bundle *os.Root, w io.Writer) error {
-	root, err := bundle.OpenRoot(t.dir)
+func (t *tree) pack(ctx context.Context, w io.Writer) error {
+	root, err := t.root.OpenRoot(t.dir)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (t *tree) pack(ctx context.Context, bundle *os.Root, w io.Writer) error {
 			return context.Cause(ctx)
 		}
 		if err := packEntry(a, root, e); err != nil {
-			return fmt.Errorf("%s/%s: %w", t.dir, e.path, err)
+			return fmt.Errorf("%s/%s: %w", t.shown, e.path, err)
 		}
 	}
 	return a.close()

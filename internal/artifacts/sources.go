@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -24,9 +23,13 @@ type sources struct {
 	texts      map[string]string
 	trees      map[string]map[manifest.Arch]*tree
 	agents     map[manifest.Arch]manifest.Blob
+	// place finds what is wrong in bundle.yaml.
+	place locator
+	// unpacked is where archives are unpacked to, if there are any.
+	unpacked *scratch
 }
 
-func (s *sources) close() error { return s.root.Close() }
+func (s *sources) close() error { return errors.Join(s.root.Close(), s.unpacked.remove()) }
 
 // read reads everything that goes into a generation. The caller closes the result if there is one.
 func read(ctx context.Context, c *config.Cluster, agents map[manifest.Arch]string, p *problems) (*sources, error) {
@@ -43,7 +46,7 @@ func read(ctx context.Context, c *config.Cluster, agents map[manifest.Arch]strin
 	}
 	s.readTexts(c.Bundle, p)
 	if err := s.readTrees(ctx, c.Bundle, p); err != nil {
-		return nil, errors.Join(err, root.Close())
+		return nil, errors.Join(err, s.close())
 	}
 	for _, arch := range slices.Sorted(maps.Keys(agents)) {
 		switch blob, err := digestFile(agents[arch]); {
@@ -61,6 +64,7 @@ func read(ctx context.Context, c *config.Cluster, agents map[manifest.Arch]strin
 func (s *sources) readTexts(b *config.Bundle, p *problems) {
 	// For positions only: config has read it, and it may have another name.
 	s.definition = s.readText(b, definitionFile, new(problems))
+	s.place = newLocator(bundlePath(b, definitionFile), s.definition)
 	var paths []string
 	for _, f := range b.Files {
 		paths = append(paths, f.Template)
@@ -72,6 +76,9 @@ func (s *sources) readTexts(b *config.Bundle, p *problems) {
 		if c.Script != "" {
 			paths = append(paths, c.Script)
 		}
+	}
+	for _, step := range b.Steps {
+		paths = append(paths, step.Script)
 	}
 	for _, path := range paths {
 		if _, ok := s.texts[path]; !ok {
@@ -105,36 +112,6 @@ func (s *sources) readText(b *config.Bundle, path string, p *problems) string {
 
 // maxText is above what config takes for a bundle.yaml and what can be rendered.
 const maxText = 16 * late.MaxInput
-
-func (s *sources) readTrees(ctx context.Context, b *config.Bundle, p *problems) error {
-	// Two architectures may share a directory.
-	known := map[string]*tree{}
-	for _, pkg := range b.Packages {
-		s.trees[pkg.Name] = map[manifest.Arch]*tree{}
-		for _, arch := range slices.Sorted(maps.Keys(pkg.Sources)) {
-			dir := pkg.Sources[arch]
-			if _, err := s.root.Stat(dir); errors.Is(err, fs.ErrNotExist) && len(pkg.Sources) > 1 {
-				// config warns of it; a publisher can try a bundle before all of it is built.
-				continue
-			}
-			t, ok := known[dir]
-			if !ok {
-				var err error
-				if t, err = scan(ctx, s.root, dir, bundlePath(b, dir), p); err != nil {
-					return err
-				}
-				known[dir] = t
-			}
-			if t != nil {
-				s.trees[pkg.Name][arch] = t
-			}
-		}
-		if len(s.trees[pkg.Name]) == 0 && len(p.list) == 0 {
-			p.file(bundlePath(b, definitionFile), "none of the directories of package "+pkg.Name+" exists", "build the package for at least one architecture")
-		}
-	}
-	return nil
-}
 
 func (s *sources) inputs(c *config.Cluster) inputs {
 	in := inputs{

@@ -21,7 +21,10 @@ import (
 // tree is a package's directory as it was found: everything that goes into its blob, and nothing of who made it, when
 // and with which umask.
 type tree struct {
+	// root and dir are where the files are read again, shown is what people know the place by.
+	root    *os.Root
 	dir     string
+	shown   string
 	entries []entry
 	digest  manifest.Digest
 }
@@ -37,16 +40,16 @@ type entry struct {
 	target string
 }
 
-// scan reads the tree in dir, which is relative to the bundle. What cannot be packed is a problem; the tree is only
-// usable when there was none.
-func scan(ctx context.Context, bundle *os.Root, dir, shown string, p *problems) (*tree, error) {
-	root, err := bundle.OpenRoot(dir)
+// scan reads the tree in dir, which is relative to in. What cannot be packed is a problem; the tree is only usable when
+// there was none.
+func scan(ctx context.Context, in *os.Root, dir, shown string, p *problems) (*tree, error) {
+	root, err := in.OpenRoot(dir)
 	if err != nil {
 		p.failed(shown, err)
 		return nil, nil
 	}
 	defer root.Close()
-	t := &tree{dir: dir}
+	t := &tree{root: in, dir: dir, shown: shown}
 	s := scanner{root: root, shown: shown, problems: p, tree: t}
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if ctx.Err() != nil {

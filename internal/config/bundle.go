@@ -17,8 +17,15 @@ type Bundle struct {
 	Roles    []Role
 	Packages []Package
 	Files    []File
-	Units    []Unit
-	Checks   []Check
+	// Directories are made below /var/lib/<cluster> before anything of the bundle runs, the outer ones first.
+	Directories []Directory
+	Units       []Unit
+	Checks      []Check
+	// Steps run in this order among those of the same moment.
+	Steps []Step
+	// Rules hold between parameters, beyond what the schema can say.
+	Rules []Rule
+	Secrets  []manifest.Secret
 	// Schema is the JSON Schema 2020-12 of the operator's parameters, as decoded JSON values. Objects are closed:
 	// where it says neither additionalProperties nor unevaluatedProperties, unknown parameters are refused.
 	Schema map[string]any
@@ -35,18 +42,23 @@ type Role struct {
 	Counts []int
 	// After names roles whose members must be done before hosts of this role install.
 	After []manifest.Role
+	// Spread keeps the members of a counted role apart; nil if it does not matter where they are.
+	Spread *manifest.Spread
+	// Upgrade is how hosts of this role take a new generation; nil if the bundle does not say.
+	Upgrade *manifest.Upgrade
 }
 
 // Counted says whether the role has a fixed number of members.
 func (r Role) Counted() bool { return len(r.Counts) > 0 }
 
-// Package is a directory tree for each architecture. Of the directories at least one existed when the bundle was loaded.
+// Package is a tree of files for each architecture. Of the sources at least one existed when the bundle was loaded.
 type Package struct {
 	Name string
 	// Roles are the roles that the package is for; one that names none in bundle.yaml has all of them. The same
 	// holds for files, units and checks.
-	Roles   []manifest.Role
-	Sources map[manifest.Arch]string
+	Roles []manifest.Role
+	// Sources has the same source for every architecture when bundle.yaml says all.
+	Sources map[manifest.Arch]Source
 }
 
 // File is a template whose output lands at Path below the generation directory.
@@ -55,6 +67,8 @@ type File struct {
 	Roles    []manifest.Role
 	Template string
 	Mode     uint32
+	// ModeGiven says that the publisher chose the mode. One with a secret inside is otherwise for its owner alone.
+	ModeGiven bool
 }
 
 // Unit is a template of a systemd service that becomes <cluster>-<name>.service.

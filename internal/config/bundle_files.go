@@ -4,12 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
-
-	"muster/internal/manifest"
 )
 
 // maxPath is the longest path inside a bundle or a generation.
@@ -46,34 +43,6 @@ func (p *bundleParser) regular(c cursor) string {
 		c.fail(quote(s)+" is not a regular file", "name a file, not a directory or a device")
 	}
 	return s
-}
-
-// checkSources looks for the directories of a package. One architecture is enough to install on it, so that a publisher
-// can try a bundle before all of it is built.
-func (p *bundleParser) checkSources(c cursor, sources map[manifest.Arch]string) {
-	if p.files == nil {
-		return
-	}
-	found := 0
-	for arch, c := range c.entries() {
-		dir, ok := sources[manifest.Arch(arch)]
-		if !ok {
-			continue
-		}
-		switch info, err := p.files(dir); {
-		case errors.Is(err, fs.ErrNotExist):
-			c.warn("the bundle has no directory "+quote(dir), "build the package for "+arch+", or leave the architecture out; until then it cannot be installed on such hosts")
-		case err != nil:
-			c.fail(fmt.Sprintf("the directory %s cannot be used: %v", quote(dir), cause(err)), "make it a readable directory inside the bundle's, links included")
-		case !info.IsDir():
-			c.fail(quote(dir)+" is not a directory", "name the directory whose content is the package")
-		default:
-			found++
-		}
-	}
-	if found == 0 && len(sources) > 0 {
-		c.failKey("none of the package's directories exists", "build the package for at least one of "+choice(slices.Sorted(maps.Keys(sources))))
-	}
 }
 
 // cause drops the path from an error whose message names it already.

@@ -73,6 +73,7 @@ func (p *bundleParser) read(c cursor) {
 		may("parameters", func(c cursor) {
 			b.Schema, b.schema = c.schema()
 		}),
+		may("secrets", p.secrets),
 		may("packages", func(c cursor) {
 			c.named(func(name string, c cursor) { b.Packages = append(b.Packages, p.pkg(name, c)) })
 		}),
@@ -80,11 +81,18 @@ func (p *bundleParser) read(c cursor) {
 			c.named(func(path string, c cursor) { b.Files = append(b.Files, p.file(path, c)) })
 			checkNoFileBelowFile(c, b.Files)
 		}),
+		may("directories", func(c cursor) { b.Directories = p.directories(c) }),
 		may("units", func(c cursor) {
 			c.named(func(name string, c cursor) { b.Units = append(b.Units, p.unit(name, c)) })
 		}),
 		may("checks", func(c cursor) {
 			c.named(func(name string, c cursor) { b.Checks = append(b.Checks, p.check(name, c)) })
+		}),
+		may("steps", func(c cursor) {
+			c.named(func(name string, c cursor) { b.Steps = append(b.Steps, p.step(name, c)) })
+		}),
+		may("rules", func(c cursor) {
+			c.items(func(_ int, c cursor) { b.Rules = append(b.Rules, p.rule(c)) })
 		}),
 	)
 	if b.schema == nil {
@@ -129,6 +137,7 @@ func (p *bundleParser) role(name string, c cursor) Role {
 	if c.empty() {
 		return r
 	}
+	var spread, upgrade *cursor
 	c.fields(
 		may("summary", func(c cursor) { r.Summary = c.phrase() }),
 		may("counts", func(c cursor) { r.Counts = c.counts() }),
@@ -138,7 +147,10 @@ func (p *bundleParser) role(name string, c cursor) Role {
 				c.fail("a role cannot wait for itself", "remove "+name+" from the list")
 			}
 		}),
+		may("spread", func(c cursor) { spread, r.Spread = &c, c.spread() }),
+		may("upgrade", func(c cursor) { upgrade, r.Upgrade = &c, c.upgrade() }),
 	)
+	r.checkPolicies(spread, upgrade)
 	return r
 }
 
@@ -237,25 +249,12 @@ func (p *bundleParser) checkOrder(c cursor) {
 }
 
 func (p *bundleParser) pkg(name string, c cursor) Package {
-	out := Package{Name: name, Sources: map[manifest.Arch]string{}}
+	out := Package{Name: name, Sources: map[manifest.Arch]Source{}}
 	c.checkName("package", name)
 	c.fields(
 		p.forRoles(&out.Roles),
-		must("sources", "name a directory for each architecture, such as sources: {amd64: packages/"+name+"/amd64}", func(c cursor) {
-			if !c.isMapping() {
-				return
-			}
-			c.named(func(arch string, c cursor) {
-				if !slices.Contains(architectures, arch) {
-					c.failKey("unknown architecture"+suggestion(arch, architectures), "the architectures are "+join(architectures, "and"))
-				} else if dir, ok := p.path(c); ok {
-					out.Sources[manifest.Arch(arch)] = dir
-				}
-			})
-			if len(c.node.Content) == 0 {
-				c.fail("must name at least one directory", "write the directory for an architecture, such as amd64: packages/"+name+"/amd64")
-			}
-			p.checkSources(c, out.Sources)
+		must("sources", "name a directory or an archive for each architecture, such as sources: {amd64: packages/"+name+"/amd64}", func(c cursor) {
+			out.Sources = p.sources(name, c)
 		}),
 	)
 	return out
@@ -267,7 +266,7 @@ func (p *bundleParser) file(path string, c cursor) File {
 	c.fields(
 		p.forRoles(&f.Roles),
 		must("template", "name the template, such as template: templates/"+lastPart(path)+".tmpl", func(c cursor) { f.Template = p.regular(c) }),
-		may("mode", func(c cursor) { f.Mode = c.mode(f.Mode) }),
+		may("mode", func(c cursor) { f.Mode, f.ModeGiven = c.mode(f.Mode), true }),
 	)
 	return f
 }

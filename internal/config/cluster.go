@@ -20,8 +20,10 @@ type Cluster struct {
 	// Parameters are the operator's values with the schema's defaults filled in, as decoded JSON values: whole
 	// numbers are int64, others float64.
 	Parameters map[string]any
-	SSH        SSH
-	Endpoint   string
+	// Secrets are where values come from, never the values.
+	Secrets  map[string]SecretSource
+	SSH      SSH
+	Endpoint string
 	// Address is how a host finds its own address.
 	Address AddressDetection
 }

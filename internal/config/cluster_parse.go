@@ -33,7 +33,7 @@ func (p *clusterParser) read(c cursor) {
 	k.Coordinator = Coordinator{HTTPPort: defaultHTTPPort, GRPCPort: defaultGRPCPort}
 	k.SSH = SSH{User: defaultSSHUser, Port: defaultSSHPort}
 	k.Roles = map[manifest.Role]ClusterRole{}
-	var roles, hosts, parameters *cursor
+	var roles, hosts, parameters, secrets *cursor
 	c.fields(
 		must("cluster", "name the cluster, such as cluster: prod; the installation lives in /opt/<name>", func(c cursor) { k.Name = c.clusterName() }),
 		must("bundle", "name the directory of the bundle, relative to this file, such as bundle: ../etcd", func(c cursor) { c.bundlePath() }),
@@ -43,6 +43,7 @@ func (p *clusterParser) read(c cursor) {
 		may("address", func(c cursor) { k.Address = c.addressDetection() }),
 		may("endpoint", func(c cursor) { k.Endpoint = c.endpoint() }),
 		may("parameters", func(c cursor) { parameters = &c }),
+		may("secrets", func(c cursor) { secrets = &c }),
 		may("ssh", func(c cursor) { k.SSH = c.ssh() }),
 	)
 	// The hosts are checked against the counts, so the roles come first wherever they stand.
@@ -51,6 +52,7 @@ func (p *clusterParser) read(c cursor) {
 		p.readHosts(*hosts)
 	}
 	p.readParameters(c, parameters)
+	p.readSecrets(c, secrets)
 }
 
 // valueOf gives the value of a key of a mapping, the first if it stands twice, or nil.

@@ -18,6 +18,7 @@ func LoadCluster(path string) (*Cluster, Problems) {
 		return nil, Problems{*problem}
 	}
 	report, top := parse(path, data)
+	report.conceal()
 	if top == nil {
 		return nil, report.sorted()
 	}
@@ -92,6 +93,7 @@ func ParseBundle(file string, data []byte) (*Bundle, Problems) {
 // parameters are filled in.
 func ParseCluster(file string, data []byte, bundle *Bundle) (*Cluster, Problems) {
 	report, top := parse(file, data)
+	report.conceal()
 	if top == nil {
 		return nil, report.sorted()
 	}

@@ -133,6 +133,8 @@ type report struct {
 	lines    []string
 	problems Problems
 	dropped  int
+	// concealed keeps the section secrets out of messages.
+	concealed bool
 }
 
 // add takes a problem over and fills in what the report knows: the file and the offending line.
@@ -153,6 +155,7 @@ func (r *report) failed() bool { return r.problems.Err() != nil }
 
 // sorted gives the problems in the order of their positions.
 func (r *report) sorted() Problems {
+	r.hide()
 	slices.SortStableFunc(r.problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
 	})

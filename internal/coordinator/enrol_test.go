@@ -14,6 +14,7 @@ import (
 )
 
 func TestAHostJoinsWithATokenAndGetsItsRole(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	h := s.join("master", 1)
 	leaf := h.leaf()
@@ -30,6 +31,7 @@ func TestAHostJoinsWithATokenAndGetsItsRole(t *testing.T) {
 }
 
 func TestOfAHundredHostsWithOneUseExactlyOneJoins(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	token := s.token("agent", 1)
 	var joined sync.Map
@@ -54,6 +56,7 @@ func TestOfAHundredHostsWithOneUseExactlyOneJoins(t *testing.T) {
 }
 
 func TestTheSameKeyIsTheSameHost(t *testing.T) {
+	t.Parallel()
 	for name, between := range map[string]func(s *site, token string){
 		"when the answer was lost":      func(*site, string) {},
 		"when the token has expired":    func(s *site, _ string) { s.clock.advance(identity.MaxTokenTTL) },
@@ -94,6 +97,7 @@ func TestTheSameKeyIsTheSameHost(t *testing.T) {
 }
 
 func TestConcurrentRetriesWithOneKeyAreOneHost(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	a := numbered(1)
 	a.key, a.token = newKey(t), s.token("master", 1)
@@ -116,6 +120,7 @@ func TestConcurrentRetriesWithOneKeyAreOneHost(t *testing.T) {
 }
 
 func TestWhatIsWrongWithATokenIsToldAlikeToAll(t *testing.T) {
+	t.Parallel()
 	other := newSite(t)
 	for name, c := range map[string]struct {
 		applicant func(s *site) applicant
@@ -171,6 +176,7 @@ func TestWhatIsWrongWithATokenIsToldAlikeToAll(t *testing.T) {
 }
 
 func TestATokenWorksAfterAThousandWrongSecrets(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	token := s.token("agent", 1)
 	wrong := numbered(1)
@@ -189,6 +195,7 @@ func TestATokenWorksAfterAThousandWrongSecrets(t *testing.T) {
 }
 
 func TestATokenWorksFromInsideItsNetworks(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	token := s.token("agent", 2, within("10.0.0.0/8"), within("2001:db8::/32"))
 	for n, from := range []string{"10.1.2.3", "2001:db8::7"} {
@@ -202,6 +209,7 @@ func TestATokenWorksFromInsideItsNetworks(t *testing.T) {
 
 // A token must not be used up, nor a name shown, by a host whose name or address cannot be right.
 func TestNamesAndAddressesThatCannotBeRightAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, a := range map[string]applicant{
 		"loopback":                     {address: "127.0.0.1"},
 		"loopback of IPv6":             {address: "::1"},
@@ -262,6 +270,7 @@ func TestNamesAndAddressesThatCannotBeRightAreRefused(t *testing.T) {
 }
 
 func TestNamesAreKeptInLowerCaseAndAddressesInOneSpelling(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	if _, err := s.apply(applicant{token: s.token("agent", 1), name: "Node-1.Example.COM", address: "::ffff:10.0.0.1", zone: "Zone_a.1"}); err != nil {
 		t.Fatal(err)
@@ -275,6 +284,7 @@ func TestNamesAreKeptInLowerCaseAndAddressesInOneSpelling(t *testing.T) {
 }
 
 func TestAnAddressIsTakenOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	first := s.join("agent", 1)
 	a := numbered(1)
@@ -299,6 +309,7 @@ func TestAnAddressIsTakenOnce(t *testing.T) {
 
 // Nobody without a token learns which addresses are taken.
 func TestWhetherAnAddressIsTakenIsToldOnlyWithAToken(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.join("agent", 1)
 	a := numbered(1)
@@ -308,6 +319,7 @@ func TestWhetherAnAddressIsTakenIsToldOnlyWithAToken(t *testing.T) {
 }
 
 func TestWhoHangsUpAtOnceIsRecordedAllTheSame(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	ctx, hangUp := context.WithCancel(context.Background())
 	hangUp()
@@ -318,6 +330,7 @@ func TestWhoHangsUpAtOnceIsRecordedAllTheSame(t *testing.T) {
 }
 
 func TestAStrangerCannotFillTheEvents(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for n := range 1500 {
 		if err := s.core.Turned(context.Background(), numberedAddress(n), "a replayed proof"); err != nil {

@@ -83,13 +83,21 @@ func newSite(t testing.TB, change ...func(*site)) *site {
 	for _, f := range change {
 		f(s)
 	}
-	var err error
-	if s.ca, err = identity.Create(filepath.Join(t.TempDir(), "ca"), cluster, start); err != nil {
-		t.Fatal(err)
+	if s.ca == nil {
+		s.ca = newCA(t)
 	}
 	s.open()
 	t.Cleanup(func() { _ = s.store.Close() })
 	return s
+}
+
+func newCA(t testing.TB) *identity.CA {
+	t.Helper()
+	ca, err := identity.Create(filepath.Join(t.TempDir(), "ca"), cluster, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca
 }
 
 func role(name manifest.Role, count int) manifest.RoleEntry {

@@ -24,6 +24,7 @@ func wantWait(t testing.TB, d *syncv1.Directive, reason string) {
 }
 
 func TestOfTwentyMastersAtOnceThreeAreInTheRosterAndTheOthersAreSpare(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	joined := make([]*host, 20)
 	var all sync.WaitGroup
@@ -54,6 +55,7 @@ func TestOfTwentyMastersAtOnceThreeAreInTheRosterAndTheOthersAreSpare(t *testing
 }
 
 func TestASpareTakesThePlaceOfARemovedMember(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	var masters []*host
 	for n := range 4 {
@@ -74,6 +76,7 @@ func TestASpareTakesThePlaceOfARemovedMember(t *testing.T) {
 }
 
 func TestAgentsWaitForTheRosterAndAreReleasedByTheLastMaster(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	agent := s.join("agent", 50)
 	if d := agent.asks(); d.GetPreflight() == nil || len(d.GetPreflight().Late) != 1 || d.GetPreflight().Late["Host.Name"] != "node-50" {
@@ -111,6 +114,7 @@ func TestAgentsWaitForTheRosterAndAreReleasedByTheLastMaster(t *testing.T) {
 }
 
 func TestAPlanWaitsForALateValueThatNobodySays(t *testing.T) {
+	t.Parallel()
 	zones := func(s *site) { s.manifests["agent"].Late = slots("Roster.master[1].Zone", "Host.Zone") }
 	s := newSite(t, zones)
 	agent := s.join("agent", 50)
@@ -124,6 +128,7 @@ func TestAPlanWaitsForALateValueThatNobodySays(t *testing.T) {
 
 // What the host has begun it has a whole plan for; without the member that is gone no other could be bound.
 func TestAMemberThatLeavesDoesNotDisturbAnInstallation(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	agent := s.join("agent", 50)
 	for n := range 3 {
@@ -146,6 +151,7 @@ func TestAMemberThatLeavesDoesNotDisturbAnInstallation(t *testing.T) {
 }
 
 func TestARoleComesAfterAnother(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, func(s *site) { s.generation.Roles[2].After = []manifest.Role{"master", "agent"} })
 	late := s.join("public-agent", 60)
 	wantWait(t, late.says(hosts.Preflight, hosts.Ready), "3 more of 3 hosts of role master to be done, 1 more of 1 hosts of role agent to be done")
@@ -167,6 +173,7 @@ func TestARoleComesAfterAnother(t *testing.T) {
 }
 
 func TestAnOperatorAssigns(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	s := newSite(t)
 	h := s.join("", 1)
@@ -199,6 +206,7 @@ func TestAnOperatorAssigns(t *testing.T) {
 }
 
 func TestAnOperatorCannotFillARoleBeyondItsCount(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for n := range 3 {
 		s.join("master", n)
@@ -212,6 +220,7 @@ func TestAnOperatorCannotFillARoleBeyondItsCount(t *testing.T) {
 
 // A host chooses its name. What an operator types must never mean a host that calls itself so.
 func TestAHostIsNotTakenForAnotherByItsName(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	honest, rogue := s.join("", 1), numbered(2)
 	rogue.name, rogue.token = "node-1", s.token("", 1)
@@ -238,6 +247,7 @@ func TestAHostIsNotTakenForAnotherByItsName(t *testing.T) {
 }
 
 func TestTheListGivesACountedRoleOnlyWithAToken(t *testing.T) {
+	t.Parallel()
 	listed := func(s *site) {
 		s.generation.Hosts = []manifest.Listed{{Address: "10.0.0.2", Role: "master"}, {CIDR: "10.0.1.0/24", Role: "agent"}}
 	}
@@ -270,6 +280,7 @@ func TestTheListGivesACountedRoleOnlyWithAToken(t *testing.T) {
 }
 
 func TestATokenOfManyUsesIsNotForACountedRole(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	s := newSite(t)
 	before := s.state()

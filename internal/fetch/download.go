@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -19,6 +18,10 @@ import (
 
 // worthwhile is how much a try must bring to count as a success of sorts, after which waits begin small again.
 const worthwhile = 64 << 10
+
+// maxWrong is how often each of the sources may send the whole blob with the wrong digest before the fetch fails. A bit
+// that flips on the way is not there the next time, a corrupt file on a source's disk is.
+const maxWrong = 3
 
 // download is the life of one Fetch over many tries. Its methods are the callbacks of one retryablehttp request; they
 // run one after the other.
@@ -40,11 +43,14 @@ type download struct {
 	// whole is set after a wrong digest: from then on no source continues what another began, so that a hostile
 	// one cannot spoil what an honest one sends.
 	whole bool
+	// wrong counts for each source how often it sent the whole blob with the wrong digest.
+	wrong map[*source]int
 }
 
 // download completes the part from the sources.
 func (f *Fetcher) download(ctx context.Context, blob manifest.Blob, dir string, part *part, progress func(done, total int64)) error {
-	d := &download{Fetcher: f, blob: blob, dir: dir, part: part, progress: progress, best: part.have, gained: time.Now()}
+	d := &download{Fetcher: f, blob: blob, dir: dir, part: part, progress: progress, best: part.have, gained: time.Now(),
+		wrong: make(map[*source]int)}
 	if part.complete() {
 		if part.matches() {
 			progress(part.have, blob.Size)
@@ -127,12 +133,28 @@ func (d *download) check(ctx context.Context, _ *http.Response, err error) (bool
 	}
 	d.last = err
 	d.failures++
-	var local *Error
-	if errors.As(err, &local) || d.expired() {
+	var reason *sourceError
+	if errors.As(err, &reason) && reason.wrong {
+		if d.wrong[d.src]++; d.allWrong() {
+			err = d.corruptError()
+		}
+	}
+	var final *Error
+	if errors.As(err, &final) || d.expired() {
 		d.log("", 0)
 		return false, err
 	}
 	return true, nil
+}
+
+// allWrong says whether no source is left that could have the blob.
+func (d *download) allWrong() bool {
+	for _, s := range d.sources.all {
+		if d.wrong[s] < maxWrong {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *download) expired() bool {
@@ -175,22 +197,18 @@ func (d *download) log(next string, wait time.Duration) {
 
 // failure turns the end without a blob into an Error.
 func (d *download) failure(ctx context.Context, err error) error {
-	var local *Error
+	var final *Error
 	switch {
-	case errors.As(err, &local):
-		return local
+	case errors.As(err, &final):
+		return final
 	case ctx.Err() != nil:
 		return stopped(ctx, d.blob, d.last)
-	}
-	var bases []string
-	for _, s := range d.sources.all {
-		bases = append(bases, s.base)
 	}
 	return &Error{
 		Class: ErrGaveUp,
 		What: fmt.Sprintf("gave up on blob %.12s with %d of %d bytes after %d tries, nothing gained for %v", string(d.blob.Digest),
 			d.part.have, d.blob.Size, d.attempt, time.Since(d.gained).Round(time.Second)),
-		Remedy: "check from this host that a source serves " + Path(d.blob.Digest) + ": " + strings.Join(bases, ", "),
+		Remedy: "check from this host that a source serves " + Path(d.blob.Digest) + ": " + d.sources.list(),
 		Err:    d.last,
 	}
 }

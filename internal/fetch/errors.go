@@ -11,7 +11,8 @@ import (
 	"muster/internal/manifest"
 )
 
-// The classes of an Error. A source's fault is never among them: that is retried, and shown as an Event.
+// The classes of an Error. What may get better by itself is not among them: a source that cannot be reached, is slow or
+// lacks a blob is asked again and again, and shown as an Event.
 var (
 	// ErrInvalid means that the request makes no sense; it will not get better.
 	ErrInvalid = errors.New("invalid request")
@@ -19,6 +20,8 @@ var (
 	ErrNoSpace = errors.New("no space")
 	// ErrLocal means that this host's file system refused for another reason.
 	ErrLocal = errors.New("local file system failure")
+	// ErrCorrupt means that every source has sent the whole blob with the wrong digest, more than once.
+	ErrCorrupt = errors.New("corrupt sources")
 	// ErrGaveUp means that nothing was gained for Options.GiveUpAfter.
 	ErrGaveUp = errors.New("gave up")
 	// ErrStopped means that the context ended.
@@ -70,6 +73,17 @@ func localError(dir string, blob manifest.Blob, err error) *Error {
 		e.Remedy = fmt.Sprintf("make %d bytes of room under %s, then retry the host", blob.Size, dir)
 	}
 	return e
+}
+
+// corruptError names the blob and who serves it wrongly.
+func (d *download) corruptError() *Error {
+	return &Error{
+		Class: ErrCorrupt,
+		What:  fmt.Sprintf("blob %s is corrupt at its sources: each sent it with another SHA-256, %d times", d.blob.Digest, maxWrong),
+		Remedy: fmt.Sprintf("put %s there again from the output of coordinator genconf (coordinator serve does it when it starts), then retry the host; the sources are: %s",
+			Path(d.blob.Digest), d.sources.list()),
+		Err: d.last,
+	}
 }
 
 // stopped says that the context ended, and what was wrong until then.

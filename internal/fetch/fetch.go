@@ -115,7 +115,7 @@ func Path(digest manifest.Digest) string {
 
 // Fetch puts the blob at <dir>/<digest> and returns that path; the file is verified and on disk. A file that is there
 // already is verified and used. Fetch tries all sources again and again until it has the blob, ctx ends, nothing has
-// been gained for Options.GiveUpAfter, or this host is at fault; see the error classes. The callback progress may be
+// been gained for Options.GiveUpAfter, all sources have proven corrupt, or this host is at fault; see the error classes. The callback progress may be
 // nil; it is called from the caller's goroutine.
 //
 // Two processes must not fetch into the same directory.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,9 +154,13 @@ func TestABadSourceAloneIsGivenUpVisibly(t *testing.T) {
 			f, events := newFetcher(t, fetch.Options{Sources: []string{b.URL}, GiveUpAfter: 400 * time.Millisecond})
 			var most int64
 			path, err := f.Fetch(t.Context(), blobOf(content), dir, func(done, _ int64) { most = max(most, done) })
+			class := fetch.ErrGaveUp
+			if tt.want == "wrong SHA-256" {
+				class = fetch.ErrCorrupt
+			}
 			var e *fetch.Error
-			if !errors.Is(err, fetch.ErrGaveUp) || !errors.As(err, &e) || e.Remedy == "" || !strings.Contains(e.Remedy, b.URL) {
-				t.Fatalf("got %q, %v; want ErrGaveUp with a remedy that names the source", path, err)
+			if !errors.Is(err, class) || !errors.As(err, &e) || !strings.Contains(e.Remedy, b.URL) {
+				t.Fatalf("got %q, %v; want %q with a remedy that names the source", path, err, class)
 			}
 			if most > int64(len(content)) {
 				t.Errorf("%d bytes were written of a blob of %d", most, len(content))
@@ -165,6 +170,53 @@ func TestABadSourceAloneIsGivenUpVisibly(t *testing.T) {
 			}
 			if got := events(); len(got) == 0 || got[len(got)-1].Next != "" {
 				t.Errorf("the last of %v does not say that it is the last", got)
+			}
+		})
+	}
+}
+
+func TestAFetchFailsWhenEverySourceIsCorrupt(t *testing.T) {
+	corrupt := func(w http.ResponseWriter, _ *http.Request) { w.Write(flipped(1)) }
+	// mended is corrupt at first.
+	mended := func() http.HandlerFunc {
+		var asked atomic.Int32
+		return func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) <= 2 {
+				corrupt(w, r)
+				return
+			}
+			good(w, r)
+		}
+	}
+	busy := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+	tests := []struct {
+		name    string
+		sources []http.HandlerFunc
+		want    error
+		tries   int // 0: as many as there was time for
+	}{
+		{"one corrupt source", []http.HandlerFunc{corrupt}, fetch.ErrCorrupt, 3},
+		{"three corrupt sources", []http.HandlerFunc{corrupt, corrupt, corrupt}, fetch.ErrCorrupt, 9},
+		{"a source that is mended in time", []http.HandlerFunc{mended()}, nil, 2},
+		{"a corrupt source and one that is busy, which may get better", []http.HandlerFunc{corrupt, busy}, fetch.ErrGaveUp, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var urls []string
+			for _, s := range tt.sources {
+				urls = append(urls, serve(t, s).URL)
+			}
+			f, events := newFetcher(t, fetch.Options{Sources: urls, GiveUpAfter: time.Second})
+			_, err := f.Fetch(t.Context(), blobOf(content), t.TempDir(), nil)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("got %v, want %v", err, tt.want)
+			}
+			if got := events(); tt.tries > 0 && len(got) != tt.tries || len(got) <= 3 && tt.tries == 0 {
+				t.Errorf("there were %d failed tries, want %d (0: more than 3)", len(got), tt.tries)
+			}
+			if tt.want == fetch.ErrCorrupt && !strings.Contains(err.Error(), string(blobOf(content).Digest)) {
+				t.Errorf("%q does not name the blob", err)
 			}
 		})
 	}

@@ -14,8 +14,10 @@ const maxRetryAfter = 10 * time.Minute
 
 // sourceError is what a source did wrong, with what to remember for the next time.
 type sourceError struct {
-	msg        string
-	noRange    bool
+	msg     string
+	noRange bool
+	// wrong is set when the source alone sent a whole blob and it is another one: asking again will hardly help.
+	wrong      bool
 	retryAfter time.Duration
 }
 
@@ -47,7 +49,9 @@ func (d *download) receive(resp *http.Response) error {
 	if owner == nil {
 		return sourceErrorf("what came from several sources or an earlier run has the wrong SHA-256; discarded, starting over")
 	}
-	return sourceErrorf("the source serves bytes with the wrong SHA-256 under this digest; discarded")
+	bad = sourceErrorf("the source serves bytes with the wrong SHA-256 under this digest; discarded")
+	bad.wrong = true
+	return bad
 }
 
 // judge reads status and headers. It returns how many bytes of the body are here already.

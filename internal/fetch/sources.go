@@ -89,6 +89,15 @@ func (s *sources) fail(src *source, now time.Time, f *sourceError) {
 	}
 }
 
+// list names all of them.
+func (s *sources) list() string {
+	bases := make([]string, len(s.all))
+	for i, src := range s.all {
+		bases[i] = src.base
+	}
+	return strings.Join(bases, ", ")
+}
+
 func (s *sources) ranges(src *source) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

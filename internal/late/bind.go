@@ -82,7 +82,7 @@ func NewBinder(t manifest.LateTable, v Values) (*Binder, error) {
 			continue
 		}
 		var err error
-		if b.slots[i].text, err = Encode(value, slot.Encode); err != nil {
+		if b.slots[i].text, err = Encode(plainOf(slot.Ref, value), slot.Encode); err != nil {
 			return nil, err
 		}
 	}

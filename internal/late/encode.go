@@ -21,6 +21,8 @@ var encoders = []encoder{
 	{"systemd", systemdText},
 	{"base64", func(s string) (string, error) { return base64.StdEncoding.EncodeToString([]byte(s)), nil }},
 	{"urlhost", urlHostText},
+	{"url", urlText},
+	{"raw", func(s string) (string, error) { return s, nil }},
 }
 
 // maxChain is how many encoders can follow each other, maxEncoded how long their result can be: quoting what is

@@ -40,6 +40,9 @@ func (s *Space) encode(e encoder, v any) (any, error) {
 }
 
 func (v Value) encoded(name string) (Value, error) {
+	if name == "urlhost" && v.secret() {
+		return Value{}, &Error{"." + v.ref + " is no address, and urlhost would print it as it is", "use | url for a part of a URL, or | raw to print it as it is"}
+	}
 	if len(chain(v.encode)) >= maxChain {
 		return Value{}, &Error{"too many encoders follow ." + v.ref, "use at most " + strconv.Itoa(maxChain)}
 	}

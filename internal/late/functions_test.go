@@ -84,7 +84,7 @@ func TestWhatCannotBeEncodedIsRefused(t *testing.T) {
 		})
 	}
 	_, err := Encode("x", []string{"rot13"})
-	wantError(t, err, `unknown encoder "rot13"; the encoders are json, yaml, shell, systemd, base64, urlhost`)
+	wantError(t, err, `unknown encoder "rot13"; the encoders are json, yaml, shell, systemd, base64, urlhost, url, raw`)
 	_, err = Encode(strings.Repeat("x", maxEncoded), []string{"json"})
 	wantError(t, err, "a value is longer than 1 MiB when encoded as json; shorten it, or put it into a file of its own")
 }

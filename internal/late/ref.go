@@ -7,7 +7,8 @@ import (
 	"muster/internal/manifest"
 )
 
-// field is the last part of a ref: what is said of a host or member. The endpoint is a field of nothing.
+// field is the last part of a ref: what is said of a host or member. The endpoint and a
+// secret are fields of nothing.
 type field string
 
 const (
@@ -16,6 +17,7 @@ const (
 	fieldIndex    field = "Index"
 	fieldZone     field = "Zone"
 	fieldEndpoint field = "Endpoint"
+	fieldSecret   field = "Secret"
 )
 
 const (
@@ -34,6 +36,9 @@ func memberRef(role manifest.Role, index int, f field) string {
 func parseRef(ref string) (field, bool) {
 	if ref == refEndpoint {
 		return fieldEndpoint, true
+	}
+	if _, ok := SecretName(ref); ok {
+		return fieldSecret, true
 	}
 	if f, ok := strings.CutPrefix(ref, refHost+"."); ok {
 		return hostField(f)

@@ -13,6 +13,8 @@ type Spec struct {
 	Rosters map[manifest.Role]int
 	// Endpoint says that the cluster config declares one.
 	Endpoint bool
+	// Secrets are those that the bundle declares; true are those that the role may read.
+	Secrets map[string]bool
 }
 
 // Space holds the late values that the templates of one role see, and remembers which of them they printed. It is
@@ -26,6 +28,9 @@ type Space struct {
 	Roster map[string][]Member
 	// Endpoint is the zero Value when the spec does not declare one.
 	Endpoint Value
+	// Secret has the secrets that the role may read.
+	Secret map[string]Value
+	denied map[string]bool
 
 	slots  []manifest.Slot
 	number map[Value]int
@@ -33,7 +38,8 @@ type Space struct {
 
 // NewSpace makes the late values of one role. The marker comes from Marker.
 func NewSpace(marker string, spec Spec) *Space {
-	s := &Space{marker: marker, Roster: make(map[string][]Member, len(spec.Rosters)), number: map[Value]int{}}
+	s := &Space{marker: marker, Roster: make(map[string][]Member, len(spec.Rosters)), number: map[Value]int{},
+		Secret: map[string]Value{}, denied: map[string]bool{}}
 	s.Host = Host{s.value(hostRef(fieldName)), s.value(hostRef(fieldAddress)), s.value(hostRef(fieldIndex)), s.value(hostRef(fieldZone))}
 	for role, length := range spec.Rosters {
 		members := make([]Member, length)
@@ -43,6 +49,13 @@ func NewSpace(marker string, spec Spec) *Space {
 		}
 		s.Roster[string(role)] = members
 	}
+	for name, readable := range spec.Secrets {
+		if readable {
+			s.Secret[name] = s.value(SecretRef(name))
+		} else {
+			s.denied[name] = true
+		}
+	}
 	if spec.Endpoint {
 		s.Endpoint = s.value(refEndpoint)
 	}
@@ -50,6 +63,9 @@ func NewSpace(marker string, spec Spec) *Space {
 }
 
 func (s *Space) value(ref string) Value { return Value{space: s, ref: ref} }
+
+// Denied says whether the bundle declares the secret, but not for this role.
+func (s *Space) Denied(name string) bool { return s.denied[name] }
 
 // Table gives the slots that were printed so far, in the order of their first printing.
 func (s *Space) Table() manifest.LateTable {
@@ -92,6 +108,10 @@ func (s *Space) FindWithin(v any) (ref string, found bool) {
 				return ref, true
 			}
 		}
+	case map[string]Value:
+		if names := sortedKeys(v); len(names) > 0 {
+			return v[names[0]].ref, true
+		}
 	case []any:
 		return findFirst(s, v)
 	case map[string]any:
@@ -122,7 +142,7 @@ func (s *Space) findText(text string) (string, bool) {
 		return s.slots[n].Ref, true
 	}
 	// A part of a placeholder: which one no longer matters.
-	return "Host, .Roster or .Endpoint", true
+	return "Host, .Roster, .Endpoint or .Secret", true
 }
 
 func sortedKeys[V any](m map[string]V) []string {

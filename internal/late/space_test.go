@@ -63,7 +63,7 @@ func TestLateValuesAreFound(t *testing.T) {
 	}{
 		{"in a late value", s.Endpoint, "Endpoint", "Endpoint"},
 		{"in text that holds a placeholder", printed, "Host.Address", "Host.Address"},
-		{"in text that holds a part of one", printed[:len(printed)-2], "Host, .Roster or .Endpoint", "Host, .Roster or .Endpoint"},
+		{"in text that holds a part of one", printed[:len(printed)-2], "Host, .Roster, .Endpoint or .Secret", "Host, .Roster, .Endpoint or .Secret"},
 		{"not in other text", "@late-", "", ""},
 		{"inside of the host", s.Host, "", "Host.Name"},
 		{"inside of a member", s.Roster["store"][0], "", "Roster.store[0].Name"},

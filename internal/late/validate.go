@@ -52,6 +52,7 @@ var rules = map[field]struct {
 	fieldIndex:    {validIndex, "a small number, 0 or above"},
 	fieldZone:     {validZone, "1 to 63 letters, digits, dots, underscores and hyphens"},
 	fieldEndpoint: {validEndpoint, "host or host:port"},
+	fieldSecret:   {validSecret, "1 byte to 32 KiB, in base64"},
 }
 
 // Validate checks that each value is what its ref promises. Values come from hosts, which may be hostile.
@@ -62,8 +63,12 @@ func Validate(v Values) error {
 			return unknownRef(ref)
 		}
 		if rule := rules[f]; !rule.valid(v[ref]) {
+			shown := quote(v[ref])
+			if f == fieldSecret {
+				shown = "damaged" // never repeated, not even a part of it
+			}
 			return &Error{
-				Message: "late value ." + ref + " is " + quote(v[ref]) + ", which is not valid",
+				Message: "late value ." + ref + " is " + shown + ", which is not valid",
 				Remedy:  "it must be " + rule.want,
 			}
 		}
@@ -74,7 +79,7 @@ func Validate(v Values) error {
 func unknownRef(ref string) error {
 	return &Error{
 		Message: "unknown late value " + quote(ref),
-		Remedy:  "late values are Host.Name, Host.Address, Host.Index, Host.Zone, Roster.ROLE[N].Name and so on, and Endpoint",
+		Remedy:  "late values are Host.Name, Host.Address, Host.Index, Host.Zone, Roster.ROLE[N].Name and so on, Endpoint and Secret.NAME",
 	}
 }
 

@@ -48,7 +48,7 @@ func TestUnknownRefs(t *testing.T) {
 	for _, ref := range []string{
 		"", "Host", "Host.", "Host.Foo", "host.Name", "Roster", "Roster.master", "Roster.master[0]", "Roster.master[].Name",
 		"Roster.master[00].Name", "Roster.master[-1].Name", "Roster.[0].Name", "Roster.a b[0].Name", "Roster.master[0].Foo",
-		"Roster.master[0].Name.x", "Endpoint.x", "Secret.key",
+		"Roster.master[0].Name.x", "Endpoint.x", "Secret", "Secret.", "Secret.Key", "Secret.a-b", "Secret.1a", "Secret.a.b",
 	} {
 		if err := Validate(Values{ref: "1"}); err == nil {
 			t.Errorf("%q is taken for a ref", ref)
@@ -60,7 +60,7 @@ func TestValidationSaysWhatIsWrong(t *testing.T) {
 	wantError(t, Validate(Values{"Host.Address": "a\x1b[31m"}),
 		`late value .Host.Address is "a\x1b[31m", which is not valid; it must be one IP address, without a port or zone`)
 	wantError(t, Validate(Values{"Foo": "x"}),
-		`unknown late value "Foo"; late values are Host.Name, Host.Address, Host.Index, Host.Zone, Roster.ROLE[N].Name and so on, and Endpoint`)
+		`unknown late value "Foo"; late values are Host.Name, Host.Address, Host.Index, Host.Zone, Roster.ROLE[N].Name and so on, Endpoint and Secret.NAME`)
 }
 
 func TestWhatIsUnknownStaysOut(t *testing.T) {

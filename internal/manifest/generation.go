@@ -9,6 +9,8 @@ type Generation struct {
 	Coordinator Coordinator `json:"coordinator"`
 	Roles       []RoleEntry `json:"roles"`
 	Hosts       []Listed    `json:"hosts,omitempty"`
+	// Secrets are declared here; their values are not.
+	Secrets []Secret `json:"secrets,omitempty"`
 	// Agents are the bootstrap agent's binaries.
 	Agents   map[Arch]Blob `json:"agents"`
 	Endpoint string        `json:"endpoint,omitempty"`
@@ -31,6 +33,8 @@ type RoleEntry struct {
 	After             []Role            `json:"after,omitempty"`
 	Select            map[string]string `json:"select,omitempty"`
 	AllowSharedTokens bool              `json:"allow_shared_tokens,omitempty"`
+	Spread            *Spread           `json:"spread,omitempty"`
+	Upgrade           *Upgrade          `json:"upgrade,omitempty"`
 	Manifest          Blob              `json:"manifest"`
 }
 

@@ -32,6 +32,11 @@ type Manifest struct {
 	Units    []Unit    `json:"units"`
 	Late     LateTable `json:"late"`
 	Checks   []Check   `json:"checks"`
+	// Steps are the publisher's, in the order in which those of one moment run.
+	Steps []Step `json:"steps,omitempty"`
+	// Owners are the files of the config that do not belong to root, Directories those of the data.
+	Owners      []OwnedFile `json:"owners,omitempty"`
+	Directories []Directory `json:"directories,omitempty"`
 	// Roster is the fixed membership of the counted roles when every member is listed in the cluster config. It
 	// serves the installation without a coordinator.
 	Roster map[Role][]Member `json:"roster,omitempty"`

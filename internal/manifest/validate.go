@@ -49,6 +49,21 @@ func (m *Manifest) Validate() error {
 			return bad("check %.64q: %w", c.Name, err)
 		}
 	}
+	for _, s := range m.Steps {
+		if err := s.validate(); err != nil {
+			return bad("step %.64q: %w", s.Name, err)
+		}
+	}
+	for _, f := range m.Owners {
+		if err := f.validate(); err != nil {
+			return bad("file %.80q: %w", f.Path, err)
+		}
+	}
+	for _, d := range m.Directories {
+		if err := d.validate(); err != nil {
+			return bad("directory %.80q: %w", d.Path, err)
+		}
+	}
 	return nil
 }
 
@@ -78,6 +93,16 @@ func (g *Generation) Validate() error {
 	for _, h := range g.Hosts {
 		if !known[h.Role] {
 			return bad("a listed host has the unknown role %.64q", h.Role)
+		}
+	}
+	named := map[string]bool{}
+	for _, s := range g.Secrets {
+		if named[s.Name] || !IsName(s.Name) {
+			return bad("secret %.64q is listed twice or is not valid", s.Name)
+		}
+		named[s.Name] = true
+		if err := s.validate(known); err != nil {
+			return bad("secret %s: %w", s.Name, err)
 		}
 	}
 	for arch, blob := range g.Agents {

@@ -76,6 +76,12 @@ func (x *execution) checkPrint(shown string, v reflect.Value) (reflect.Value, er
 				Remedy:  "use .Host.Name to tell hosts apart",
 			}
 		}
+		if late.Bare(value) {
+			return v, &late.Error{
+				Message: "secret ." + late.Ref(value) + " is printed without an encoder, so its value could change the meaning of the text around it",
+				Remedy:  "write the encoder of the file's syntax after it, as in {{ ." + late.Ref(value) + " | json }}, or | raw to print it as it is",
+			}
+		}
 		return v, nil
 	}
 	if v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.CanInt() || v.CanUint() || v.CanFloat() {
@@ -88,6 +94,8 @@ func (x *execution) checkPrint(shown string, v reflect.Value) (reflect.Value, er
 	switch v.Interface().(type) {
 	case late.Host, late.Member:
 		remedy = "print its parts, such as .Name or .Address"
+	case map[string]late.Value:
+		remedy = "print them by their names, as in {{ .Secret.key | json }}"
 	case []late.Member, map[string][]late.Member:
 		remedy = "use {{ range }} and print the parts of each member, such as .Name or .Address"
 	}
@@ -131,6 +139,8 @@ func kindOf(v reflect.Value) string {
 		return "a list of members"
 	case map[string][]late.Member:
 		return "the roster"
+	case map[string]late.Value:
+		return "the secrets"
 	}
 	switch {
 	case v.CanInt(), v.CanUint(), v.CanFloat():

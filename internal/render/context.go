@@ -2,6 +2,7 @@ package render
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"strconv"
 
@@ -36,6 +37,8 @@ type Renderer struct {
 	data      map[string]any
 	counted   bool
 	preflight bool
+	// withheld says why .Secret is not there, if it is not.
+	withheld *late.Error
 }
 
 // New makes a renderer of one role. What the templates print becomes the space's table.
@@ -47,6 +50,7 @@ func New(c Context, space *late.Space) *Renderer {
 		"Role":    map[string]any{"Name": c.Role.Name, "Count": c.Role.Count},
 		"Host":    space.Host,
 		"Roster":  space.Roster,
+		"Secret":  space.Secret,
 	}
 	if (space.Endpoint != late.Value{}) {
 		r.data["Endpoint"] = space.Endpoint
@@ -56,13 +60,29 @@ func New(c Context, space *late.Space) *Renderer {
 
 // Preflight gives a renderer for what runs before the roster is known: of the late values it has .Host alone.
 func (r *Renderer) Preflight() *Renderer {
-	limited := *r
+	limited := r.without("Roster", "Endpoint", "Secret")
 	limited.preflight = true
-	limited.data = make(map[string]any, len(r.data))
-	for key, value := range r.data {
-		if key != "Roster" && key != "Endpoint" {
-			limited.data[key] = value
-		}
+	limited.withheld = &late.Error{
+		Message: ".Secret is not known here: a host is given secrets only when it installs, after preflight",
+		Remedy:  "make this a postflight check",
+	}
+	return limited
+}
+
+// WithoutSecrets gives a renderer for what others can read. The error says so of whatever uses a secret in it.
+func (r *Renderer) WithoutSecrets(why *late.Error) *Renderer {
+	limited := r.without("Secret")
+	if limited.withheld == nil {
+		limited.withheld = why
+	}
+	return limited
+}
+
+func (r *Renderer) without(keys ...string) *Renderer {
+	limited := *r
+	limited.data = maps.Clone(r.data)
+	for _, key := range keys {
+		delete(limited.data, key)
 	}
 	return &limited
 }

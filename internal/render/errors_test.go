@@ -68,7 +68,7 @@ func TestLateValuesCanOnlyBePrinted(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			out, err := New(testContext(), testSpace()).Render("a.conf", []byte(c.text))
 			wantError(t, err, "a.conf:"+c.place+": late value ."+c.ref+" can only be printed, not used in "+c.use+
-				"; its value is known only on the host: print it, if need be with an encoder (json, yaml, shell, systemd, base64, urlhost), "+
+				"; its value is known only on the host: print it, if need be with an encoder (json, yaml, shell, systemd, base64, urlhost, url, raw), "+
 				"and decide by .Param, .Cluster or .Role")
 			if out != nil {
 				t.Fatalf("there is output: %q", out)
@@ -82,9 +82,9 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		declare  = "declare it in the bundle's schema, with a default when it is optional"
 		language = "correct the template; its language is Go's text/template"
 		fields   = "it has Name, Address, Index, Zone"
-		root     = "a template sees .Param, .Cluster, .Role, .Host, .Roster and .Endpoint; inside of {{ range }} and {{ with }} write $.Param and so on"
+		root     = "a template sees .Param, .Cluster, .Role, .Host, .Roster, .Endpoint and .Secret; inside of {{ range }} and {{ with }} write $.Param and so on"
 		optional = "give the parameter a value or a default, or use it inside of {{ with }}"
-		encoders = "the encoders are base64, json, shell, systemd, urlhost, yaml; the other functions are " +
+		encoders = "the encoders are base64, json, raw, shell, systemd, url, urlhost, yaml; the other functions are " +
 			"and, call, eq, ge, gt, html, index, js, le, len, lt, ne, not, or, print, printf, println, slice, urlquery"
 		outside = "index 3 is outside of .Roster.master, which has 3 members; the first is 0 and the last 2; use {{ range .Roster.master }} for all of them"
 	)
@@ -165,7 +165,7 @@ func TestAPlaceholderAmongTheParametersIsRefused(t *testing.T) {
 	c := testContext()
 	c.Param["name"] = "x" + testMarker + "0@"
 	_, err := New(c, testSpace()).Render("a.conf", []byte("{{ .Param.name }}"))
-	if err == nil || !strings.HasPrefix(err.Error(), "a.conf:1:4: late value .Host, .Roster or .Endpoint can only be printed") {
+	if err == nil || !strings.HasPrefix(err.Error(), "a.conf:1:4: late value .Host, .Roster, .Endpoint or .Secret can only be printed") {
 		t.Fatalf("error %v", err)
 	}
 }

@@ -39,6 +39,13 @@ func (x *execution) explainField(node, message string) (string, string) {
 				return e.Message, e.Remedy
 			}
 			value = next
+		case map[string]late.Value:
+			next, ok := v[name]
+			if !ok {
+				e := unreadableSecret(x.space, v, name)
+				return e.Message, e.Remedy
+			}
+			value = next
 		case late.Host:
 			if !slices.Contains(lateFields, name) {
 				return at + " has no field " + strconv.Quote(name) + suggestion(at+".", name, lateFields), "it has " + strings.Join(lateFields, ", ")
@@ -71,11 +78,13 @@ func (x *execution) missingKey(way []string, name string, m map[string]any) (str
 		return "unknown value " + at + name + near, at[:len(at)-1] + " has " + strings.Join(slices.Sorted(maps.Keys(m)), ", ")
 	case x.preflight && (name == "Roster" || name == "Endpoint"):
 		return "." + name + " is not known here: preflight runs before the roster is known", "use only .Host in preflight checks, or make this a postflight check"
+	case name == "Secret" && x.withheld != nil:
+		return x.withheld.Message, x.withheld.Remedy
 	case name == "Endpoint":
 		return "the cluster has no endpoint, so .Endpoint has no value", "set endpoint in cluster.yaml, or do not use .Endpoint"
 	}
 	return "unknown value ." + name + near,
-		"a template sees .Param, .Cluster, .Role, .Host, .Roster and .Endpoint; inside of {{ range }} and {{ with }} write $.Param and so on"
+		"a template sees .Param, .Cluster, .Role, .Host, .Roster, .Endpoint and .Secret; inside of {{ range }} and {{ with }} write $.Param and so on"
 }
 
 // absent finds the name that text/template did not find, and the type where it looked.
@@ -110,6 +119,21 @@ func explainLocal(node, message string) (string, string) {
 		return shown + " is null, so it has no field " + name, "give the parameter a value or a default, or use it inside of {{ with }}"
 	}
 	return shown + " has no field " + name, "correct the name, or declare it in the bundle's schema with a default; the root is reached by $, as in $.Param"
+}
+
+func unreadableSecret(space *late.Space, readable map[string]late.Value, name string) *late.Error {
+	if space.Denied(name) {
+		return &late.Error{
+			Message: "this role may not read the secret " + strconv.Quote(name),
+			Remedy:  "add the role to the secret's roles in bundle.yaml, or use the secret only in files of roles that have it",
+		}
+	}
+	names := slices.Sorted(maps.Keys(readable))
+	remedy := "declare it under secrets in bundle.yaml, with the roles that may read it"
+	if len(names) > 0 {
+		remedy += "; this role may read " + strings.Join(names, ", ")
+	}
+	return &late.Error{Message: "the bundle declares no secret " + strconv.Quote(name) + suggestion("", name, names), Remedy: remedy}
 }
 
 func undeclaredRole(roster map[string][]late.Member, name string) *late.Error {

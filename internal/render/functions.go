@@ -10,7 +10,9 @@ import (
 
 // replaced are the functions of the template language that are not taken as they are: index, whose errors should name
 // the roster, and printf, of which some verbs must not be.
-var replaced = template.FuncMap{"index": index, "printf": printf}
+func (r *Renderer) replaced() template.FuncMap {
+	return template.FuncMap{"index": r.index, "printf": printf}
+}
 
 // verb is a verb of a format with its flags, width and precision.
 var verb = regexp.MustCompile(`%([-+# 0-9.*\[\]]*)(\pL|%)`)

@@ -9,8 +9,9 @@ import (
 	"muster/internal/late"
 )
 
-// index does what the template language's own index does, except that it wants a role in .Roster to exist.
-func index(item reflect.Value, keys ...reflect.Value) (reflect.Value, error) {
+// index does what the template language's own index does, except that it wants a role in .Roster and a secret in
+// .Secret to exist.
+func (r *Renderer) index(item reflect.Value, keys ...reflect.Value) (reflect.Value, error) {
 	item = concrete(item)
 	if !item.IsValid() {
 		return item, errors.New("index of null")
@@ -22,7 +23,7 @@ func index(item reflect.Value, keys ...reflect.Value) (reflect.Value, error) {
 		case reflect.Slice, reflect.String:
 			item, err = element(item, key)
 		case reflect.Map:
-			item, err = entry(item, key)
+			item, err = entry(r.space, item, key)
 		default:
 			err = fmt.Errorf("%s cannot be indexed", kindOf(item))
 		}
@@ -51,7 +52,7 @@ func element(list, key reflect.Value) (reflect.Value, error) {
 	return list, fmt.Errorf("index %d is outside of a list of %d", n, length)
 }
 
-func entry(m, key reflect.Value) (reflect.Value, error) {
+func entry(space *late.Space, m, key reflect.Value) (reflect.Value, error) {
 	if !key.IsValid() || key.Kind() != reflect.String {
 		return m, fmt.Errorf("a key of a map is text, not %s", kindOf(key))
 	}
@@ -60,6 +61,9 @@ func entry(m, key reflect.Value) (reflect.Value, error) {
 	}
 	if roster, ok := m.Interface().(map[string][]late.Member); ok {
 		return m, undeclaredRole(roster, key.String())
+	}
+	if secrets, ok := m.Interface().(map[string]late.Value); ok {
+		return m, unreadableSecret(space, secrets, key.String())
 	}
 	// A missing key is null here, as in the template language: it is the way to ask for what may be absent.
 	return reflect.Value{}, nil

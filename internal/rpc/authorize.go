@@ -46,6 +46,12 @@ var Table = map[string]Identity{
 	operatorv1.OperatorService_AssignHost_FullMethodName:  Operator,
 	operatorv1.OperatorService_RetryHost_FullMethodName:   Operator,
 	operatorv1.OperatorService_RemoveHost_FullMethodName:  Operator,
+
+	operatorv1.OperatorService_SetSecret_FullMethodName:      Operator,
+	operatorv1.OperatorService_GenerateSecret_FullMethodName: Operator,
+	operatorv1.OperatorService_ListSecrets_FullMethodName:    Operator,
+	operatorv1.OperatorService_RekeySecrets_FullMethodName:   Operator,
+	operatorv1.OperatorService_ExportSecrets_FullMethodName:  Operator,
 }
 
 // Covered returns an error that names the methods of the server which the table does not have.

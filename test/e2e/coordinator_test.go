@@ -208,7 +208,7 @@ func (c *coordinator) dump() {
 		if err != nil || !slices.Contains([]string{"up", "partitioned"}, fields[3]) {
 			continue
 		}
-		out, _ := c.lab.sh(host, "journalctl --no-pager -n 60 -u bootstrap-agent -u 'demo*' 2>/dev/null; tail -n 40 /var/lib/bootstrap-agent/log 2>/dev/null; ls -la /var/lib/bootstrap-agent 2>&1")
+		out, _ := c.lab.sh(host, "journalctl --no-pager -n 60 -u bootstrap-agent 2>/dev/null; journalctl --no-pager -n 5 -o cat -u 'demo*' 2>/dev/null; tail -n 40 /var/lib/bootstrap-agent/log 2>/dev/null; ls -la /var/lib/bootstrap-agent 2>&1")
 		c.t.Logf("host%d (%s):\n%s", host, fields[4], out)
 	}
 }

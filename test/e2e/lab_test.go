@@ -108,12 +108,6 @@ func (l *lab) mustSh(host int, script string) string {
 	return out
 }
 
-// background leaves a process in the host that ends with it.
-func (l *lab) background(host int, script string) {
-	l.t.Helper()
-	l.mustSh(host, "systemd-run --quiet --collect sh -c '"+script+"'")
-}
-
 // throttle bounds what the host can receive, until the link is made anew or unthrottle.
 func (l *lab) throttle(host int, rate string) {
 	l.t.Helper()

@@ -85,4 +85,6 @@ func labProgram() string { return filepath.Join(repository(), "scripts/lab") }
 func example() string { return filepath.Join(repository(), "examples/etcd") }
 
 // etcdctl is the one that hosts get, for use from outside of them.
-func etcdctl() string { return filepath.Join(example(), "packages/etcd", runtime.GOARCH, "bin/etcdctl") }
+func etcdctl() string {
+	return filepath.Join(example(), "packages/etcd", runtime.GOARCH, "bin/etcdctl")
+}

@@ -53,7 +53,7 @@ type hostPage struct {
 }
 
 type report struct {
-	Sequence string // the protocol's JSON writes 64-bit numbers as text
+	Sequence uint64
 	Step     *struct {
 		Phase, Name, Message, Detail, Remedy string
 		OK                                   bool

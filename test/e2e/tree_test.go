@@ -134,10 +134,11 @@ func wantNoChange(t *testing.T, what string, changes []string) {
 	}
 }
 
+var tokenText = regexp.MustCompile(`mt1\.[a-z2-7]{12}\.[A-Za-z0-9_-]{8}`)
+
 // tokens finds join tokens in the files of a host's disk.
 func (l *lab) tokens(host int) []string {
 	l.t.Helper()
-	token := regexp.MustCompile(`mt1\.[a-z2-7]{12}\.`)
 	var found []string
 	err := filepath.WalkDir(l.upper(host), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -150,7 +151,7 @@ func (l *lab) tokens(host int) []string {
 		if err != nil {
 			return skipGone(err)
 		}
-		if token.Match(data) {
+		if tokenText.Match(data) {
 			found = append(found, path)
 		}
 		return nil
@@ -181,5 +182,5 @@ func (l *lab) agentLeft(host int) (string, error) {
 			systemctl list-units --all --no-legend 'bootstrap-agent*'
 			systemctl list-unit-files --no-legend 'bootstrap-agent*'
 		}
-		find / -xdev \( -name '*bootstrap-agent*' -o -name 'muster*' -o -name '.durable*' \) -print`)
+		find / -xdev \( -name '*bootstrap-agent*' -o -name 'muster*' -o -name '.muster*' \) -print`)
 }

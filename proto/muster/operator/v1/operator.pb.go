@@ -1914,6 +1914,571 @@ func (*RemoveHostResponse) Descriptor() ([]byte, []int) {
 	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
+type Secret struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Summary string                 `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	// The roles that may read it; none when the bundle no longer declares it.
+	Roles []string `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
+	// "cluster" or "host".
+	Per string `protobuf:"bytes,4,opt,name=per,proto3" json:"per,omitempty"`
+	// "generated", "set", "file" or "env"; empty while there is no value.
+	Origin  string                 `protobuf:"bytes,5,opt,name=origin,proto3" json:"origin,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
+	// Who gave the value.
+	Actor string `protobuf:"bytes,7,opt,name=actor,proto3" json:"actor,omitempty"`
+	// What to do about a value that is missing.
+	Remedy        string `protobuf:"bytes,8,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Secret) Reset() {
+	*x = Secret{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Secret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Secret) ProtoMessage() {}
+
+func (x *Secret) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Secret.ProtoReflect.Descriptor instead.
+func (*Secret) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Secret) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Secret) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *Secret) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *Secret) GetPer() string {
+	if x != nil {
+		return x.Per
+	}
+	return ""
+}
+
+func (x *Secret) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Secret) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Secret) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *Secret) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
+type SetSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Where the value comes from: "set", "file" or "env".
+	Origin        string `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSecretRequest) Reset() {
+	*x = SetSecretRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSecretRequest) ProtoMessage() {}
+
+func (x *SetSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSecretRequest.ProtoReflect.Descriptor instead.
+func (*SetSecretRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SetSecretRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetSecretRequest) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *SetSecretRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+type SetSecretResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Secret *Secret                `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	// False when the value is what it was.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSecretResponse) Reset() {
+	*x = SetSecretResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSecretResponse) ProtoMessage() {}
+
+func (x *SetSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSecretResponse.ProtoReflect.Descriptor instead.
+func (*SetSecretResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *SetSecretResponse) GetSecret() *Secret {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+func (x *SetSecretResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+type GenerateSecretRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GenerateSecretRequest) Reset() {
+	*x = GenerateSecretRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GenerateSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GenerateSecretRequest) ProtoMessage() {}
+
+func (x *GenerateSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GenerateSecretRequest.ProtoReflect.Descriptor instead.
+func (*GenerateSecretRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *GenerateSecretRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type GenerateSecretResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secret        *Secret                `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GenerateSecretResponse) Reset() {
+	*x = GenerateSecretResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GenerateSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GenerateSecretResponse) ProtoMessage() {}
+
+func (x *GenerateSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GenerateSecretResponse.ProtoReflect.Descriptor instead.
+func (*GenerateSecretResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *GenerateSecretResponse) GetSecret() *Secret {
+	if x != nil {
+		return x.Secret
+	}
+	return nil
+}
+
+type ListSecretsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSecretsRequest) Reset() {
+	*x = ListSecretsRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSecretsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSecretsRequest) ProtoMessage() {}
+
+func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSecretsRequest.ProtoReflect.Descriptor instead.
+func (*ListSecretsRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+}
+
+type ListSecretsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secrets       []*Secret              `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSecretsResponse) Reset() {
+	*x = ListSecretsResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSecretsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSecretsResponse) ProtoMessage() {}
+
+func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSecretsResponse.ProtoReflect.Descriptor instead.
+func (*ListSecretsResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListSecretsResponse) GetSecrets() []*Secret {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+type RekeySecretsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeySecretsRequest) Reset() {
+	*x = RekeySecretsRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeySecretsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeySecretsRequest) ProtoMessage() {}
+
+func (x *RekeySecretsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeySecretsRequest.ProtoReflect.Descriptor instead.
+func (*RekeySecretsRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+}
+
+type RekeySecretsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secrets       int32                  `protobuf:"varint,1,opt,name=secrets,proto3" json:"secrets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RekeySecretsResponse) Reset() {
+	*x = RekeySecretsResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RekeySecretsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RekeySecretsResponse) ProtoMessage() {}
+
+func (x *RekeySecretsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RekeySecretsResponse.ProtoReflect.Descriptor instead.
+func (*RekeySecretsResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *RekeySecretsResponse) GetSecrets() int32 {
+	if x != nil {
+		return x.Secrets
+	}
+	return 0
+}
+
+type ExportSecretsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Role  string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	// The host's name, when the role reads a secret that every host has its own of.
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportSecretsRequest) Reset() {
+	*x = ExportSecretsRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportSecretsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportSecretsRequest) ProtoMessage() {}
+
+func (x *ExportSecretsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportSecretsRequest.ProtoReflect.Descriptor instead.
+func (*ExportSecretsRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ExportSecretsRequest) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *ExportSecretsRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type ExportSecretsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file for bootstrap-agent install --secrets. It holds the values.
+	File          []byte `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportSecretsResponse) Reset() {
+	*x = ExportSecretsResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportSecretsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportSecretsResponse) ProtoMessage() {}
+
+func (x *ExportSecretsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportSecretsResponse.ProtoReflect.Descriptor instead.
+func (*ExportSecretsResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ExportSecretsResponse) GetFile() []byte {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
 var File_muster_operator_v1_operator_proto protoreflect.FileDescriptor
 
 const file_muster_operator_v1_operator_proto_rawDesc = "" +
@@ -2055,7 +2620,38 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\"'\n" +
 	"\x11RemoveHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"\x14\n" +
-	"\x12RemoveHostResponse2\xc3\t\n" +
+	"\x12RemoveHostResponse\"\xda\x01\n" +
+	"\x06Secret\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\asummary\x18\x02 \x01(\tR\asummary\x12\x14\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles\x12\x10\n" +
+	"\x03per\x18\x04 \x01(\tR\x03per\x12\x16\n" +
+	"\x06origin\x18\x05 \x01(\tR\x06origin\x124\n" +
+	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x14\n" +
+	"\x05actor\x18\a \x01(\tR\x05actor\x12\x16\n" +
+	"\x06remedy\x18\b \x01(\tR\x06remedy\"T\n" +
+	"\x10SetSecretRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\tR\x06origin\"a\n" +
+	"\x11SetSecretResponse\x122\n" +
+	"\x06secret\x18\x01 \x01(\v2\x1a.muster.operator.v1.SecretR\x06secret\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"+\n" +
+	"\x15GenerateSecretRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"L\n" +
+	"\x16GenerateSecretResponse\x122\n" +
+	"\x06secret\x18\x01 \x01(\v2\x1a.muster.operator.v1.SecretR\x06secret\"\x14\n" +
+	"\x12ListSecretsRequest\"K\n" +
+	"\x13ListSecretsResponse\x124\n" +
+	"\asecrets\x18\x01 \x03(\v2\x1a.muster.operator.v1.SecretR\asecrets\"\x15\n" +
+	"\x13RekeySecretsRequest\"0\n" +
+	"\x14RekeySecretsResponse\x12\x18\n" +
+	"\asecrets\x18\x01 \x01(\x05R\asecrets\">\n" +
+	"\x14ExportSecretsRequest\x12\x12\n" +
+	"\x04role\x18\x01 \x01(\tR\x04role\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"+\n" +
+	"\x15ExportSecretsResponse\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\fR\x04file2\xaf\r\n" +
 	"\x0fOperatorService\x12[\n" +
 	"\n" +
 	"GetCluster\x12%.muster.operator.v1.GetClusterRequest\x1a&.muster.operator.v1.GetClusterResponse\x12X\n" +
@@ -2077,7 +2673,12 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"AssignHost\x12%.muster.operator.v1.AssignHostRequest\x1a&.muster.operator.v1.AssignHostResponse\x12X\n" +
 	"\tRetryHost\x12$.muster.operator.v1.RetryHostRequest\x1a%.muster.operator.v1.RetryHostResponse\x12[\n" +
 	"\n" +
-	"RemoveHost\x12%.muster.operator.v1.RemoveHostRequest\x1a&.muster.operator.v1.RemoveHostResponseB,Z*muster/proto/muster/operator/v1;operatorv1b\x06proto3"
+	"RemoveHost\x12%.muster.operator.v1.RemoveHostRequest\x1a&.muster.operator.v1.RemoveHostResponse\x12X\n" +
+	"\tSetSecret\x12$.muster.operator.v1.SetSecretRequest\x1a%.muster.operator.v1.SetSecretResponse\x12g\n" +
+	"\x0eGenerateSecret\x12).muster.operator.v1.GenerateSecretRequest\x1a*.muster.operator.v1.GenerateSecretResponse\x12^\n" +
+	"\vListSecrets\x12&.muster.operator.v1.ListSecretsRequest\x1a'.muster.operator.v1.ListSecretsResponse\x12a\n" +
+	"\fRekeySecrets\x12'.muster.operator.v1.RekeySecretsRequest\x1a(.muster.operator.v1.RekeySecretsResponse\x12d\n" +
+	"\rExportSecrets\x12(.muster.operator.v1.ExportSecretsRequest\x1a).muster.operator.v1.ExportSecretsResponseB,Z*muster/proto/muster/operator/v1;operatorv1b\x06proto3"
 
 var (
 	file_muster_operator_v1_operator_proto_rawDescOnce sync.Once
@@ -2091,102 +2692,127 @@ func file_muster_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_muster_operator_v1_operator_proto_rawDescData
 }
 
-var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_muster_operator_v1_operator_proto_goTypes = []any{
-	(*GetClusterRequest)(nil),     // 0: muster.operator.v1.GetClusterRequest
-	(*GetClusterResponse)(nil),    // 1: muster.operator.v1.GetClusterResponse
-	(*RoleState)(nil),             // 2: muster.operator.v1.RoleState
-	(*Member)(nil),                // 3: muster.operator.v1.Member
-	(*Host)(nil),                  // 4: muster.operator.v1.Host
-	(*ListHostsRequest)(nil),      // 5: muster.operator.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),     // 6: muster.operator.v1.ListHostsResponse
-	(*GetHostRequest)(nil),        // 7: muster.operator.v1.GetHostRequest
-	(*GetHostResponse)(nil),       // 8: muster.operator.v1.GetHostResponse
-	(*WatchHostsRequest)(nil),     // 9: muster.operator.v1.WatchHostsRequest
-	(*WatchHostsResponse)(nil),    // 10: muster.operator.v1.WatchHostsResponse
-	(*Event)(nil),                 // 11: muster.operator.v1.Event
-	(*ListEventsRequest)(nil),     // 12: muster.operator.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),    // 13: muster.operator.v1.ListEventsResponse
-	(*CreateTokenRequest)(nil),    // 14: muster.operator.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),   // 15: muster.operator.v1.CreateTokenResponse
-	(*Token)(nil),                 // 16: muster.operator.v1.Token
-	(*ListTokensRequest)(nil),     // 17: muster.operator.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),    // 18: muster.operator.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),    // 19: muster.operator.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),   // 20: muster.operator.v1.RevokeTokenResponse
-	(*CreateSeedRequest)(nil),     // 21: muster.operator.v1.CreateSeedRequest
-	(*CreateSeedResponse)(nil),    // 22: muster.operator.v1.CreateSeedResponse
-	(*RecordPushRequest)(nil),     // 23: muster.operator.v1.RecordPushRequest
-	(*RecordPushResponse)(nil),    // 24: muster.operator.v1.RecordPushResponse
-	(*AssignHostRequest)(nil),     // 25: muster.operator.v1.AssignHostRequest
-	(*AssignHostResponse)(nil),    // 26: muster.operator.v1.AssignHostResponse
-	(*RetryHostRequest)(nil),      // 27: muster.operator.v1.RetryHostRequest
-	(*RetryHostResponse)(nil),     // 28: muster.operator.v1.RetryHostResponse
-	(*RemoveHostRequest)(nil),     // 29: muster.operator.v1.RemoveHostRequest
-	(*RemoveHostResponse)(nil),    // 30: muster.operator.v1.RemoveHostResponse
-	nil,                           // 31: muster.operator.v1.GetClusterResponse.PhasesEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(v1.Phase)(0),                 // 33: muster.sync.v1.Phase
-	(*v1.Facts)(nil),              // 34: muster.sync.v1.Facts
-	(*v1.Report)(nil),             // 35: muster.sync.v1.Report
-	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
+	(*GetClusterRequest)(nil),      // 0: muster.operator.v1.GetClusterRequest
+	(*GetClusterResponse)(nil),     // 1: muster.operator.v1.GetClusterResponse
+	(*RoleState)(nil),              // 2: muster.operator.v1.RoleState
+	(*Member)(nil),                 // 3: muster.operator.v1.Member
+	(*Host)(nil),                   // 4: muster.operator.v1.Host
+	(*ListHostsRequest)(nil),       // 5: muster.operator.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),      // 6: muster.operator.v1.ListHostsResponse
+	(*GetHostRequest)(nil),         // 7: muster.operator.v1.GetHostRequest
+	(*GetHostResponse)(nil),        // 8: muster.operator.v1.GetHostResponse
+	(*WatchHostsRequest)(nil),      // 9: muster.operator.v1.WatchHostsRequest
+	(*WatchHostsResponse)(nil),     // 10: muster.operator.v1.WatchHostsResponse
+	(*Event)(nil),                  // 11: muster.operator.v1.Event
+	(*ListEventsRequest)(nil),      // 12: muster.operator.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),     // 13: muster.operator.v1.ListEventsResponse
+	(*CreateTokenRequest)(nil),     // 14: muster.operator.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),    // 15: muster.operator.v1.CreateTokenResponse
+	(*Token)(nil),                  // 16: muster.operator.v1.Token
+	(*ListTokensRequest)(nil),      // 17: muster.operator.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),     // 18: muster.operator.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),     // 19: muster.operator.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),    // 20: muster.operator.v1.RevokeTokenResponse
+	(*CreateSeedRequest)(nil),      // 21: muster.operator.v1.CreateSeedRequest
+	(*CreateSeedResponse)(nil),     // 22: muster.operator.v1.CreateSeedResponse
+	(*RecordPushRequest)(nil),      // 23: muster.operator.v1.RecordPushRequest
+	(*RecordPushResponse)(nil),     // 24: muster.operator.v1.RecordPushResponse
+	(*AssignHostRequest)(nil),      // 25: muster.operator.v1.AssignHostRequest
+	(*AssignHostResponse)(nil),     // 26: muster.operator.v1.AssignHostResponse
+	(*RetryHostRequest)(nil),       // 27: muster.operator.v1.RetryHostRequest
+	(*RetryHostResponse)(nil),      // 28: muster.operator.v1.RetryHostResponse
+	(*RemoveHostRequest)(nil),      // 29: muster.operator.v1.RemoveHostRequest
+	(*RemoveHostResponse)(nil),     // 30: muster.operator.v1.RemoveHostResponse
+	(*Secret)(nil),                 // 31: muster.operator.v1.Secret
+	(*SetSecretRequest)(nil),       // 32: muster.operator.v1.SetSecretRequest
+	(*SetSecretResponse)(nil),      // 33: muster.operator.v1.SetSecretResponse
+	(*GenerateSecretRequest)(nil),  // 34: muster.operator.v1.GenerateSecretRequest
+	(*GenerateSecretResponse)(nil), // 35: muster.operator.v1.GenerateSecretResponse
+	(*ListSecretsRequest)(nil),     // 36: muster.operator.v1.ListSecretsRequest
+	(*ListSecretsResponse)(nil),    // 37: muster.operator.v1.ListSecretsResponse
+	(*RekeySecretsRequest)(nil),    // 38: muster.operator.v1.RekeySecretsRequest
+	(*RekeySecretsResponse)(nil),   // 39: muster.operator.v1.RekeySecretsResponse
+	(*ExportSecretsRequest)(nil),   // 40: muster.operator.v1.ExportSecretsRequest
+	(*ExportSecretsResponse)(nil),  // 41: muster.operator.v1.ExportSecretsResponse
+	nil,                            // 42: muster.operator.v1.GetClusterResponse.PhasesEntry
+	(*timestamppb.Timestamp)(nil),  // 43: google.protobuf.Timestamp
+	(v1.Phase)(0),                  // 44: muster.sync.v1.Phase
+	(*v1.Facts)(nil),               // 45: muster.sync.v1.Facts
+	(*v1.Report)(nil),              // 46: muster.sync.v1.Report
+	(*durationpb.Duration)(nil),    // 47: google.protobuf.Duration
 }
 var file_muster_operator_v1_operator_proto_depIdxs = []int32{
 	2,  // 0: muster.operator.v1.GetClusterResponse.roles:type_name -> muster.operator.v1.RoleState
-	31, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
-	32, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
+	42, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
+	43, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
 	3,  // 3: muster.operator.v1.RoleState.members:type_name -> muster.operator.v1.Member
-	33, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
-	32, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
-	32, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
-	32, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
-	32, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
-	34, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
+	44, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
+	43, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
+	43, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
+	43, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
+	43, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
+	45, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
 	4,  // 10: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
 	4,  // 11: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
-	35, // 12: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
+	46, // 12: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
 	4,  // 13: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	32, // 14: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
+	43, // 14: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
 	11, // 15: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
-	36, // 16: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	47, // 16: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
 	16, // 17: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
-	32, // 18: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
-	32, // 19: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	43, // 18: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
+	43, // 19: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
 	16, // 20: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
 	14, // 21: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
 	4,  // 22: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
 	4,  // 23: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
-	0,  // 24: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
-	5,  // 25: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
-	7,  // 26: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
-	9,  // 27: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
-	12, // 28: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
-	14, // 29: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
-	17, // 30: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
-	19, // 31: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
-	21, // 32: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
-	23, // 33: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
-	25, // 34: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
-	27, // 35: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
-	29, // 36: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
-	1,  // 37: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
-	6,  // 38: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
-	8,  // 39: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
-	10, // 40: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
-	13, // 41: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
-	15, // 42: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
-	18, // 43: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
-	20, // 44: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
-	22, // 45: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
-	24, // 46: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
-	26, // 47: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
-	28, // 48: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
-	30, // 49: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
-	37, // [37:50] is the sub-list for method output_type
-	24, // [24:37] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	43, // 24: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
+	31, // 25: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	31, // 26: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	31, // 27: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
+	0,  // 28: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
+	5,  // 29: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
+	7,  // 30: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
+	9,  // 31: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
+	12, // 32: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
+	14, // 33: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
+	17, // 34: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
+	19, // 35: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
+	21, // 36: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
+	23, // 37: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
+	25, // 38: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
+	27, // 39: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
+	29, // 40: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
+	32, // 41: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
+	34, // 42: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
+	36, // 43: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
+	38, // 44: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
+	40, // 45: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
+	1,  // 46: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
+	6,  // 47: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
+	8,  // 48: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
+	10, // 49: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
+	13, // 50: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
+	15, // 51: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
+	18, // 52: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
+	20, // 53: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
+	22, // 54: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
+	24, // 55: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
+	26, // 56: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
+	28, // 57: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
+	30, // 58: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
+	33, // 59: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
+	35, // 60: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
+	37, // 61: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
+	39, // 62: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
+	41, // 63: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
+	46, // [46:64] is the sub-list for method output_type
+	28, // [28:46] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_muster_operator_v1_operator_proto_init() }
@@ -2200,7 +2826,7 @@ func file_muster_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_operator_v1_operator_proto_rawDesc), len(file_muster_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

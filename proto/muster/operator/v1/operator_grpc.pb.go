@@ -21,19 +21,24 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OperatorService_GetCluster_FullMethodName  = "/muster.operator.v1.OperatorService/GetCluster"
-	OperatorService_ListHosts_FullMethodName   = "/muster.operator.v1.OperatorService/ListHosts"
-	OperatorService_GetHost_FullMethodName     = "/muster.operator.v1.OperatorService/GetHost"
-	OperatorService_WatchHosts_FullMethodName  = "/muster.operator.v1.OperatorService/WatchHosts"
-	OperatorService_ListEvents_FullMethodName  = "/muster.operator.v1.OperatorService/ListEvents"
-	OperatorService_CreateToken_FullMethodName = "/muster.operator.v1.OperatorService/CreateToken"
-	OperatorService_ListTokens_FullMethodName  = "/muster.operator.v1.OperatorService/ListTokens"
-	OperatorService_RevokeToken_FullMethodName = "/muster.operator.v1.OperatorService/RevokeToken"
-	OperatorService_CreateSeed_FullMethodName  = "/muster.operator.v1.OperatorService/CreateSeed"
-	OperatorService_RecordPush_FullMethodName  = "/muster.operator.v1.OperatorService/RecordPush"
-	OperatorService_AssignHost_FullMethodName  = "/muster.operator.v1.OperatorService/AssignHost"
-	OperatorService_RetryHost_FullMethodName   = "/muster.operator.v1.OperatorService/RetryHost"
-	OperatorService_RemoveHost_FullMethodName  = "/muster.operator.v1.OperatorService/RemoveHost"
+	OperatorService_GetCluster_FullMethodName     = "/muster.operator.v1.OperatorService/GetCluster"
+	OperatorService_ListHosts_FullMethodName      = "/muster.operator.v1.OperatorService/ListHosts"
+	OperatorService_GetHost_FullMethodName        = "/muster.operator.v1.OperatorService/GetHost"
+	OperatorService_WatchHosts_FullMethodName     = "/muster.operator.v1.OperatorService/WatchHosts"
+	OperatorService_ListEvents_FullMethodName     = "/muster.operator.v1.OperatorService/ListEvents"
+	OperatorService_CreateToken_FullMethodName    = "/muster.operator.v1.OperatorService/CreateToken"
+	OperatorService_ListTokens_FullMethodName     = "/muster.operator.v1.OperatorService/ListTokens"
+	OperatorService_RevokeToken_FullMethodName    = "/muster.operator.v1.OperatorService/RevokeToken"
+	OperatorService_CreateSeed_FullMethodName     = "/muster.operator.v1.OperatorService/CreateSeed"
+	OperatorService_RecordPush_FullMethodName     = "/muster.operator.v1.OperatorService/RecordPush"
+	OperatorService_AssignHost_FullMethodName     = "/muster.operator.v1.OperatorService/AssignHost"
+	OperatorService_RetryHost_FullMethodName      = "/muster.operator.v1.OperatorService/RetryHost"
+	OperatorService_RemoveHost_FullMethodName     = "/muster.operator.v1.OperatorService/RemoveHost"
+	OperatorService_SetSecret_FullMethodName      = "/muster.operator.v1.OperatorService/SetSecret"
+	OperatorService_GenerateSecret_FullMethodName = "/muster.operator.v1.OperatorService/GenerateSecret"
+	OperatorService_ListSecrets_FullMethodName    = "/muster.operator.v1.OperatorService/ListSecrets"
+	OperatorService_RekeySecrets_FullMethodName   = "/muster.operator.v1.OperatorService/RekeySecrets"
+	OperatorService_ExportSecrets_FullMethodName  = "/muster.operator.v1.OperatorService/ExportSecrets"
 )
 
 // OperatorServiceClient is the client API for OperatorService service.
@@ -64,6 +69,16 @@ type OperatorServiceClient interface {
 	RetryHost(ctx context.Context, in *RetryHostRequest, opts ...grpc.CallOption) (*RetryHostResponse, error)
 	// RemoveHost ends the host's identity and frees its place; the host's next call is denied.
 	RemoveHost(ctx context.Context, in *RemoveHostRequest, opts ...grpc.CallOption) (*RemoveHostResponse, error)
+	// SetSecret keeps the value of a secret that the bundle declares. The value is in no answer and no event.
+	SetSecret(ctx context.Context, in *SetSecretRequest, opts ...grpc.CallOption) (*SetSecretResponse, error)
+	// GenerateSecret replaces the value of a secret that the bundle lets be generated.
+	GenerateSecret(ctx context.Context, in *GenerateSecretRequest, opts ...grpc.CallOption) (*GenerateSecretResponse, error)
+	// ListSecrets answers with what is known of the secrets, and no value.
+	ListSecrets(ctx context.Context, in *ListSecretsRequest, opts ...grpc.CallOption) (*ListSecretsResponse, error)
+	// RekeySecrets makes a new key and encrypts every value with it.
+	RekeySecrets(ctx context.Context, in *RekeySecretsRequest, opts ...grpc.CallOption) (*RekeySecretsResponse, error)
+	// ExportSecrets answers with the values that one role may read, for hosts that install without a coordinator.
+	ExportSecrets(ctx context.Context, in *ExportSecretsRequest, opts ...grpc.CallOption) (*ExportSecretsResponse, error)
 }
 
 type operatorServiceClient struct {
@@ -213,6 +228,56 @@ func (c *operatorServiceClient) RemoveHost(ctx context.Context, in *RemoveHostRe
 	return out, nil
 }
 
+func (c *operatorServiceClient) SetSecret(ctx context.Context, in *SetSecretRequest, opts ...grpc.CallOption) (*SetSecretResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetSecretResponse)
+	err := c.cc.Invoke(ctx, OperatorService_SetSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) GenerateSecret(ctx context.Context, in *GenerateSecretRequest, opts ...grpc.CallOption) (*GenerateSecretResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GenerateSecretResponse)
+	err := c.cc.Invoke(ctx, OperatorService_GenerateSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) ListSecrets(ctx context.Context, in *ListSecretsRequest, opts ...grpc.CallOption) (*ListSecretsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSecretsResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ListSecrets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) RekeySecrets(ctx context.Context, in *RekeySecretsRequest, opts ...grpc.CallOption) (*RekeySecretsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RekeySecretsResponse)
+	err := c.cc.Invoke(ctx, OperatorService_RekeySecrets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) ExportSecrets(ctx context.Context, in *ExportSecretsRequest, opts ...grpc.CallOption) (*ExportSecretsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportSecretsResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ExportSecrets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OperatorServiceServer is the server API for OperatorService service.
 // All implementations must embed UnimplementedOperatorServiceServer
 // for forward compatibility.
@@ -241,6 +306,16 @@ type OperatorServiceServer interface {
 	RetryHost(context.Context, *RetryHostRequest) (*RetryHostResponse, error)
 	// RemoveHost ends the host's identity and frees its place; the host's next call is denied.
 	RemoveHost(context.Context, *RemoveHostRequest) (*RemoveHostResponse, error)
+	// SetSecret keeps the value of a secret that the bundle declares. The value is in no answer and no event.
+	SetSecret(context.Context, *SetSecretRequest) (*SetSecretResponse, error)
+	// GenerateSecret replaces the value of a secret that the bundle lets be generated.
+	GenerateSecret(context.Context, *GenerateSecretRequest) (*GenerateSecretResponse, error)
+	// ListSecrets answers with what is known of the secrets, and no value.
+	ListSecrets(context.Context, *ListSecretsRequest) (*ListSecretsResponse, error)
+	// RekeySecrets makes a new key and encrypts every value with it.
+	RekeySecrets(context.Context, *RekeySecretsRequest) (*RekeySecretsResponse, error)
+	// ExportSecrets answers with the values that one role may read, for hosts that install without a coordinator.
+	ExportSecrets(context.Context, *ExportSecretsRequest) (*ExportSecretsResponse, error)
 	mustEmbedUnimplementedOperatorServiceServer()
 }
 
@@ -289,6 +364,21 @@ func (UnimplementedOperatorServiceServer) RetryHost(context.Context, *RetryHostR
 }
 func (UnimplementedOperatorServiceServer) RemoveHost(context.Context, *RemoveHostRequest) (*RemoveHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveHost not implemented")
+}
+func (UnimplementedOperatorServiceServer) SetSecret(context.Context, *SetSecretRequest) (*SetSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSecret not implemented")
+}
+func (UnimplementedOperatorServiceServer) GenerateSecret(context.Context, *GenerateSecretRequest) (*GenerateSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GenerateSecret not implemented")
+}
+func (UnimplementedOperatorServiceServer) ListSecrets(context.Context, *ListSecretsRequest) (*ListSecretsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSecrets not implemented")
+}
+func (UnimplementedOperatorServiceServer) RekeySecrets(context.Context, *RekeySecretsRequest) (*RekeySecretsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RekeySecrets not implemented")
+}
+func (UnimplementedOperatorServiceServer) ExportSecrets(context.Context, *ExportSecretsRequest) (*ExportSecretsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportSecrets not implemented")
 }
 func (UnimplementedOperatorServiceServer) mustEmbedUnimplementedOperatorServiceServer() {}
 func (UnimplementedOperatorServiceServer) testEmbeddedByValue()                         {}
@@ -538,6 +628,96 @@ func _OperatorService_RemoveHost_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_SetSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).SetSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_SetSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).SetSecret(ctx, req.(*SetSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_GenerateSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GenerateSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).GenerateSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_GenerateSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).GenerateSecret(ctx, req.(*GenerateSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_ListSecrets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSecretsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ListSecrets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ListSecrets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ListSecrets(ctx, req.(*ListSecretsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_RekeySecrets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RekeySecretsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).RekeySecrets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_RekeySecrets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).RekeySecrets(ctx, req.(*RekeySecretsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_ExportSecrets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportSecretsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ExportSecrets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ExportSecrets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ExportSecrets(ctx, req.(*ExportSecretsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OperatorService_ServiceDesc is the grpc.ServiceDesc for OperatorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -592,6 +772,26 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveHost",
 			Handler:    _OperatorService_RemoveHost_Handler,
+		},
+		{
+			MethodName: "SetSecret",
+			Handler:    _OperatorService_SetSecret_Handler,
+		},
+		{
+			MethodName: "GenerateSecret",
+			Handler:    _OperatorService_GenerateSecret_Handler,
+		},
+		{
+			MethodName: "ListSecrets",
+			Handler:    _OperatorService_ListSecrets_Handler,
+		},
+		{
+			MethodName: "RekeySecrets",
+			Handler:    _OperatorService_RekeySecrets_Handler,
+		},
+		{
+			MethodName: "ExportSecrets",
+			Handler:    _OperatorService_ExportSecrets_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1047,10 +1047,13 @@ type Plan struct {
 	// The manifest's blob.
 	ManifestDigest string `protobuf:"bytes,4,opt,name=manifest_digest,json=manifestDigest,proto3" json:"manifest_digest,omitempty"`
 	ManifestSize   int64  `protobuf:"varint,5,opt,name=manifest_size,json=manifestSize,proto3" json:"manifest_size,omitempty"`
-	// Late values by reference, such as "Host.Name". For preflight, those of the host alone.
+	// Late values by reference, such as "Host.Name". For preflight, those of the host alone. Secrets are in base64, and
+	// only in a plan to install.
 	Late map[string]string `protobuf:"bytes,6,rep,name=late,proto3" json:"late,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Where blobs are fetched from, in the order of trying.
-	Sources       []string `protobuf:"bytes,7,rep,name=sources,proto3" json:"sources,omitempty"`
+	Sources []string `protobuf:"bytes,7,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Names the secrets among the late values without telling anything of them; empty when there are none.
+	SecretsId     string `protobuf:"bytes,8,opt,name=secrets_id,json=secretsId,proto3" json:"secrets_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1132,6 +1135,13 @@ func (x *Plan) GetSources() []string {
 		return x.Sources
 	}
 	return nil
+}
+
+func (x *Plan) GetSecretsId() string {
+	if x != nil {
+		return x.SecretsId
+	}
+	return ""
 }
 
 // ReEnrol ends the identity of a host that is to join again.
@@ -1444,7 +1454,7 @@ const file_muster_sync_v1_sync_proto_rawDesc = "" +
 	"\x06action\"V\n" +
 	"\x04Wait\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x126\n" +
-	"\tcome_back\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bcomeBack\"\x9c\x02\n" +
+	"\tcome_back\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bcomeBack\"\xbb\x02\n" +
 	"\x04Plan\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tconfig_id\x18\x02 \x01(\tR\bconfigId\x12\x12\n" +
@@ -1452,7 +1462,9 @@ const file_muster_sync_v1_sync_proto_rawDesc = "" +
 	"\x0fmanifest_digest\x18\x04 \x01(\tR\x0emanifestDigest\x12#\n" +
 	"\rmanifest_size\x18\x05 \x01(\x03R\fmanifestSize\x122\n" +
 	"\x04late\x18\x06 \x03(\v2\x1e.muster.sync.v1.Plan.LateEntryR\x04late\x12\x18\n" +
-	"\asources\x18\a \x03(\tR\asources\x1a7\n" +
+	"\asources\x18\a \x03(\tR\asources\x12\x1d\n" +
+	"\n" +
+	"secrets_id\x18\b \x01(\tR\tsecretsId\x1a7\n" +
 	"\tLateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"!\n" +

@@ -1,0 +1,79 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// keyInfo is what people are told of one of cluster.yaml's own keys. What init writes, what explain says and what an
+// editor shows comes from this table.
+type keyInfo struct {
+	key string
+	// what it is for, and what may be written.
+	what, terms string
+	// fallback is the value when nothing is said.
+	fallback any
+}
+
+// keyInfos has the keys in the order in which people think of them. A * stands for any role, [] for any host.
+var keyInfos = []keyInfo{
+	{"cluster", "Names the installation on every host: it lives in /opt/<cluster> and /var/lib/<cluster>.", fmt.Sprintf("at most %d lower-case letters, digits and hyphens", maxClusterName), nil},
+	{"bundle", "The bundle's directory, relative to this file.", "relative path", nil},
+	{"coordinator", "How hosts reach the coordinator.", "mapping", nil},
+	{"coordinator.addresses", "Addresses or names of the machine that the coordinator runs on, without ports, tried in this order.", "list of at least 1 item, each a host name or an IP address", nil},
+	{"coordinator.http_port", "TCP port for artifacts.", "whole number from 1 to 65535, other than grpc_port", int64(defaultHTTPPort)},
+	{"coordinator.grpc_port", "TCP port for enrolment and synchronisation.", "whole number from 1 to 65535, other than http_port", int64(defaultGRPCPort)},
+	{"roles", "What there is to say about the bundle's roles.", "mapping of roles", nil},
+	{"roles.*", "", "mapping", nil},
+	{"roles.*.count", "How many hosts have the role.", "", nil},
+	{"roles.*.select", "Labels that a host must have to be given the role when nothing else decides.", "mapping of labels to text", nil},
+	{"roles.*.allow_shared_tokens", "Lets a join token of several uses be bound to this role.", "true or false", false},
+	{"hosts", "Hosts whose role is known beforehand. Hosts that are not listed are given a role when they join.", "list of hosts, each with a role and one of address, name and cidr", nil},
+	{"hosts[].name", "The host's name.", "host name", nil},
+	{"hosts[].address", "The address at which the other hosts reach this one.", "IP address", nil},
+	{"hosts[].cidr", "A network whose hosts all have the role.", "network in CIDR notation, such as 10.1.0.0/16", nil},
+	{"hosts[].role", "The role of the host.", "", nil},
+	{"hosts[].labels", "Labels of the host; zone says in which zone it is.", "mapping of labels to text", nil},
+	{"address", "How a host finds its own address. Without it: the address on the route to the coordinator.", "cidr or interface", nil},
+	{"address.cidr", "A host's own address is the one inside this network.", "network in CIDR notation, such as 10.0.0.0/8", nil},
+	{"address.interface", "A host's own address is that of this interface.", "name of a network interface, such as eth0", nil},
+	{"endpoint", "The name or address under which the whole installation is reached, such as a load balancer.", "host, or host and port", nil},
+	{"parameters", "The settings of the software. What is not said has the bundle's default.", "mapping of the bundle's parameters", nil},
+	{"ssh", "How `coordinator push` logs in. Keys are given on its command line.", "mapping", nil},
+	{"ssh.user", "Whom to log in as; root, or a user with sudo that asks for no password.", "user name", defaultSSHUser},
+	{"ssh.port", "TCP port of the SSH server.", "whole number from 1 to 65535", int64(defaultSSHPort)},
+}
+
+// infoOf gives the entry of a key such as roles.master.count or hosts[3].name.
+func infoOf(key string) (keyInfo, bool) {
+	general := key
+	if rest, ok := strings.CutPrefix(key, "roles."); ok {
+		_, field, more := strings.Cut(rest, ".")
+		general = "roles.*"
+		if more {
+			general += "." + field
+		}
+	}
+	if rest, ok := strings.CutPrefix(key, "hosts["); ok {
+		if _, field, more := strings.Cut(rest, "]."); more {
+			general = "hosts[]." + field
+		}
+	}
+	for _, info := range keyInfos {
+		if info.key == general {
+			return info, true
+		}
+	}
+	return keyInfo{}, false
+}
+
+// numberOfHosts says how many hosts can have a role.
+func (r Role) numberOfHosts() string {
+	if !r.Counted() {
+		return "any number of hosts"
+	}
+	if len(r.Counts) == 1 {
+		return "always " + count(r.Counts[0], "host")
+	}
+	return choice(r.Counts) + " hosts"
+}
