@@ -21,12 +21,16 @@ import (
 func genconfCommand() *cobra.Command {
 	var out, agents string
 	var check bool
+	var signing signingFlags
 	c := &cobra.Command{
 		Use:   "genconf [CLUSTER_YAML]",
 		Short: "Generate what the hosts install, from cluster.yaml and its bundle",
 		Long: `Validates the cluster config (cluster.yaml in this directory unless another is named) and its bundle, renders
 and packs everything, and writes a directory that the coordinator or any static web server can serve. An
-earlier generation there is replaced in one step. The same input gives the same bytes.
+earlier generation there is replaced in one step, and kept below generations/. The same input gives the same bytes.
+
+With signing in cluster.yaml the generation gets a statement to be signed, here (--sign-key) or where the key is
+(coordinator sign). It alone depends on time and history: its version follows the one in --out, and it expires.
 
 When something is wrong, all of it is said at once, nothing is written, and the exit code is 2.`,
 		Args: cobra.MaximumNArgs(1),
@@ -35,16 +39,29 @@ When something is wrong, all of it is said at once, nothing is written, and the 
 			if len(args) == 1 {
 				file = args[0]
 			}
-			return genconf(cmd, file, out, agents, check)
+			return genconf(cmd, file, out, agents, check, signing)
 		},
 	}
 	c.Flags().StringVar(&out, "out", "genconf", "directory to write")
 	c.Flags().StringVar(&agents, "agents", "", "directory with the bootstrap agents (default: that of this program)")
 	c.Flags().BoolVar(&check, "check", false, "only validate, write nothing")
+	c.Flags().StringArrayVar(&signing.keys, "sign-key", nil, "file of a signing key to sign with; may be repeated")
+	c.Flags().Uint64Var(&signing.version, "version", 0, "version of the signed statement (default: the one after that in --out)")
+	c.Flags().IntVar(&signing.keep, "keep", defaultKeep, "how many earlier generations stay in --out")
 	return c
 }
 
-func genconf(cmd *cobra.Command, file, out, agents string, check bool) error {
+// signingFlags are what genconf is told of signing and of the generations before.
+type signingFlags struct {
+	keys    []string
+	version uint64
+	keep    int
+}
+
+func genconf(cmd *cobra.Command, file, out, agents string, check bool, signing signingFlags) error {
+	if signing.keep < 0 {
+		return usageError(fmt.Errorf("--keep %d: cannot be less than 0", signing.keep))
+	}
 	began := time.Now()
 	cluster, problems := config.LoadCluster(file)
 	if len(problems) > 0 {
@@ -66,8 +83,12 @@ func genconf(cmd *cobra.Command, file, out, agents string, check bool) error {
 	if err != nil {
 		return &exitError{exitInvalid, err}
 	}
+	keys, err := readSignKeys(signing.keys)
+	if err != nil {
+		return &exitError{exitInvalid, err}
+	}
 	g, err := artifacts.Generate(cmd.Context(), cluster, artifacts.Options{
-		Agents: binaries, Out: out,
+		Agents: binaries, Out: out, SignKeys: keys, Version: signing.version, Keep: signing.keep,
 		Progress: func(s string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), s) },
 	})
 	if err != nil {

@@ -21,32 +21,42 @@ import (
 	"muster/internal/fault"
 	"muster/internal/identity"
 	"muster/internal/rpc"
+	"muster/internal/secrets"
 	"muster/internal/store"
 	"muster/internal/web"
 )
 
 func serveCommand() *cobra.Command {
 	var genconf, httpListen, grpcListen string
+	var keep int
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve artifacts, enrol hosts, assign roles and collect reports",
 		Long: `serve takes the output of genconf over into its state directory and serves it: artifacts over HTTP, hosts over gRPC with
 TLS, the operator's commands over a Unix socket. All that it has acknowledged is in the state directory: it can be killed
-and started again at any time.`,
+and started again at any time.
+
+A generation with signing in its cluster.yaml is served only when enough of the keys have signed it, it has not expired, and
+its version is not lower than one that was served before. From then on the same keys decide what is served, also who
+follows them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), slog.New(slog.NewTextHandler(os.Stderr, nil)), serveOptions{
-				genconf: genconf, state: statePath(cmd, ""), httpListen: httpListen, grpcListen: grpcListen,
+				genconf: genconf, state: statePath(cmd, ""), httpListen: httpListen, grpcListen: grpcListen, keep: keep,
 			})
 		},
 	}
 	cmd.Flags().StringVar(&genconf, "genconf", "genconf", "the output directory of genconf")
 	cmd.Flags().StringVar(&httpListen, "listen-http", "", "address to serve artifacts on (default: all, coordinator.http_port)")
 	cmd.Flags().StringVar(&grpcListen, "listen-grpc", "", "address to serve hosts on (default: all, coordinator.grpc_port)")
+	cmd.Flags().IntVar(&keep, "keep", defaultKeep, "how many generations that were served before stay")
 	return cmd
 }
 
-type serveOptions struct{ genconf, state, httpListen, grpcListen string }
+type serveOptions struct {
+	genconf, state, httpListen, grpcListen string
+	keep                                   int
+}
 
 // shutdownGrace is how long calls under way may take to end.
 const shutdownGrace = 3 * time.Second
@@ -65,8 +75,8 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	defer func() { err = errors.Join(err, kept.Close()) }()
 
 	served := filepath.Join(o.state, "artifacts")
-	if err := artifacts.Import(ctx, o.genconf, served); err != nil {
-		return fault.New(fault.Invalid, "run coordinator genconf first, or name its output with --genconf", "the generation in %s", o.genconf).Because(err)
+	if err := admit(ctx, log, o, served); err != nil {
+		return err
 	}
 	generation, manifests, err := artifacts.Load(served)
 	if err != nil {
@@ -76,10 +86,17 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	vault, err := secrets.Open(ctx, filepath.Join(o.state, secretsKey), kept)
+	if err != nil {
+		return err
+	}
 	core, err := coordinator.New(ctx, coordinator.Options{
-		Store: kept, CA: ca, Generation: generation, Manifests: manifests, Log: log,
+		Store: kept, CA: ca, Generation: generation, Manifests: manifests, Vault: vault, Log: log,
 	})
 	if err != nil {
+		return err
+	}
+	if err := warnOfSecrets(ctx, log, core); err != nil {
 		return err
 	}
 	certificates, err := ca.ServerCertificates(generation.Coordinator.Addresses, time.Now)
@@ -115,7 +132,7 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	group.Go(func() error { return web.Serve(httpServer, httpListener) })
 	group.Go(func() error { return hostServer.Serve(grpcListener) })
 	group.Go(func() error { return operatorServer.Serve(operatorListener) })
-	group.Go(func() error { return prune(ctx, core) })
+	group.Go(func() error { return prune(ctx, core, func() { pruneArtifacts(ctx, log, core, served, o.keep) }) })
 	group.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping")
@@ -132,8 +149,9 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	return nil
 }
 
-// prune keeps the store within its bounds.
-func prune(ctx context.Context, core *coordinator.Service) error {
+// prune keeps the store and the artifacts within their bounds.
+func prune(ctx context.Context, core *coordinator.Service, artifacts func()) error {
+	artifacts()
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -144,6 +162,7 @@ func prune(ctx context.Context, core *coordinator.Service) error {
 			if err := core.PruneEvents(ctx); err != nil {
 				return err
 			}
+			artifacts()
 		}
 	}
 }

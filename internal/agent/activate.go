@@ -23,6 +23,9 @@ func (i *installation) activate(ctx context.Context) (string, error) {
 	if err := durable.Symlink(filepath.Join("generations", id), i.layout.current(i.cluster)); err != nil {
 		return "", localFault(err)
 	}
+	if err := i.keepVersion(); err != nil {
+		return "", err
+	}
 	if err := i.systemd.reload(ctx); err != nil {
 		return "", systemdFault(err)
 	}

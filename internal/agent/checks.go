@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"muster/internal/checks"
 	"muster/internal/fault"
 	"muster/internal/late"
@@ -28,6 +30,9 @@ func (i *installation) preflight(ctx context.Context) (string, error) {
 	for _, b := range blobs {
 		packed, unpacked, files = packed+b.Size, unpacked+b.Unpacked, files+b.Entries
 	}
+	if sameDisk(i.layout.at("opt"), i.layout.State()) {
+		unpacked += packed // both have to fit at once
+	}
 	own := append(checks.Standard(i.cluster), checks.Room(i.cluster, unpacked, files), manifest.Check{
 		Name: "host.room-fetch", Stage: manifest.Preflight, Summary: "the artifacts fit while they are fetched", Probe: "disk-space",
 		With:     map[string]string{"path": Layout{}.State(), "min": strconv.FormatInt(packed+roomToWork, 10)},
@@ -38,7 +43,13 @@ func (i *installation) preflight(ctx context.Context) (string, error) {
 			c.With["path"] = i.layout.at(path)
 		}
 	}
+	own = append(own, accountsCheck(i.manifest)...)
 	return i.runChecks(ctx, manifest.Preflight, append(own, bundled...))
+}
+
+func sameDisk(a, b string) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev
 }
 
 // roomToWork is for the journal and the check scripts.
@@ -96,12 +107,7 @@ func (i *installation) runChecks(ctx context.Context, stage manifest.Stage, defs
 		Path:        defaultPath,
 		Root:        i.layout.Root,
 		ClockOffset: i.offset,
-		Env: []string{
-			"MUSTER_CLUSTER=" + i.cluster,
-			"MUSTER_ROLE=" + string(i.plan.Role),
-			"MUSTER_HOST_NAME=" + i.plan.Late["Host.Name"],
-			"MUSTER_HOST_ADDRESS=" + i.plan.Late["Host.Address"],
-		},
+		Env:         i.scriptEnv(),
 	}
 	if stage == manifest.Postflight {
 		env.Path = i.layout.current(i.cluster) + "/bin:" + env.Path

@@ -143,6 +143,11 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 	}
 	if !e.id.valid(time.Now()) {
 		if err := e.id.enrol(ctx, e.layout, e.seed, coordinator, f); err != nil {
+			if status.Code(err) == codes.PermissionDenied && e.id.HostID != "" && e.id.leaf == nil {
+				// It was launched again. The key of a host that is known lets it in by itself: this one was removed by
+				// an operator since and joins as another.
+				err = errors.Join(err, e.id.renewKey(e.layout))
+			}
 			return false, fmt.Errorf("enrolling: %w", err)
 		}
 		e.log.Info("enrolled", "host", e.id.HostID)

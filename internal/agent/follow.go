@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -88,7 +89,8 @@ func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan P
 		steps, end = installSteps, hosts.Done
 	}
 	i := &installation{
-		layout: e.layout, cluster: e.seed.Cluster, plan: plan, systemd: systemd{e.layout}, tell: e, offset: e.clockOffset,
+		layout: e.layout, cluster: e.seed.Cluster, plan: plan, systemd: systemd{e.layout}, tell: maskedTeller(e, plan), offset: e.clockOffset,
+		signing: e.seed.Signing,
 	}
 	go func() {
 		defer close(w.done)
@@ -143,7 +145,8 @@ func (e *Engine) Phase(p hosts.Phase) error {
 
 // Step implements Teller.
 func (e *Engine) Step(p hosts.Phase, name, message string, took time.Duration, err error) error {
-	result := &syncv1.StepResult{Phase: phaseNumber(p), Name: name, Ok: err == nil, Message: message, Took: durationpb.New(took)}
+	message, detail, _ := strings.Cut(message, "\n")
+	result := &syncv1.StepResult{Phase: phaseNumber(p), Name: name, Ok: err == nil, Message: message, Detail: detail, Took: durationpb.New(took)}
 	if err != nil {
 		result.Message, result.Remedy, result.Detail = err.Error(), fault.Remedy(err), detailOf(err)
 		e.log.Error("step failed", "step", name, "error", err)

@@ -26,6 +26,12 @@ type installation struct {
 	tell    Teller
 	// offset is the coordinator's clock minus this host's, if it is known.
 	offset func() (time.Duration, bool)
+	// static is set when there is no coordinator.
+	static bool
+	// signing is whose word on a generation counts; nil if generations are not signed.
+	signing *manifest.Signing
+	// askWait is for tests.
+	askWait time.Duration
 
 	manifest *manifest.Manifest
 	fetcher  *fetch.Fetcher
@@ -59,7 +65,7 @@ var installSteps = []step{
 // run does the steps in order and then stands at end. A step's failure is told and ends the run with the host failed; an
 // error that is returned is not the step's: the context ended or nothing can be told any more.
 func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) error {
-	for _, s := range steps {
+	for s := range i.way(steps) {
 		if err := i.tell.Phase(s.phase); err != nil {
 			return err
 		}
@@ -94,7 +100,7 @@ func (i *installation) prepareFetcher() error {
 		return localFault(err)
 	}
 	f, err := fetch.New(fetch.Options{
-		Sources: i.plan.Sources,
+		Sources: i.plan.Sources, Directories: i.static,
 		Log: func(e fetch.Event) {
 			waiting := e.String()
 			i.tell.Progress("fetch", e.Have, e.Size, waiting)
@@ -109,6 +115,9 @@ func (i *installation) prepareFetcher() error {
 
 func (i *installation) getManifest(ctx context.Context) (string, error) {
 	if err := i.prepareFetcher(); err != nil {
+		return "", err
+	}
+	if err := i.believe(ctx); err != nil {
 		return "", err
 	}
 	path, err := i.fetcher.Fetch(ctx, i.plan.Manifest, i.layout.blobs(), nil)

@@ -86,7 +86,7 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 }
 
 // forgetCertificate makes the agent enrol with the new seed. With the same key it is the same host again; one that an
-// operator removed joins as a new one.
+// operator removed is denied with it, and joins as another with a fresh one.
 func forgetCertificate(l Layout) error {
 	if !exists(l.key()) {
 		return nil

@@ -53,6 +53,11 @@ func (l Layout) data(cluster string) string           { return l.at("var/lib", c
 func (l Layout) current(cluster string) string        { return l.at("opt", cluster, "current") }
 func (l Layout) generation(cluster, id string) string { return l.at("opt", cluster, "generations", id) }
 
+// once has a mark for each of the publisher's steps that went well and is not to be run again.
+func (l Layout) once(cluster string, step ...string) string {
+	return l.at(append([]string{"opt", cluster, "once"}, step...)...)
+}
+
 // pack is the directory of a package, named by content, so that generations share it.
 func (l Layout) pack(cluster, name string, digest manifest.Digest) string {
 	return l.at("opt", cluster, "packages", packName(name, digest))

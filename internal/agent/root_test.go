@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -83,7 +84,7 @@ func newRoot(t testing.TB) Layout {
 	program, err := os.ReadFile("testdata/systemctl")
 	must(t, err)
 	must(t, os.WriteFile(l.at("usr/bin/systemctl"), program, 0o755))
-	write(t, l.at("usr/bin/journalctl"), "#!/bin/sh\necho the last words of \"$5\"\n")
+	write(t, l.at("usr/bin/journalctl"), "#!/bin/sh\necho the last words of $5\n")
 	must(t, os.Chmod(l.at("usr/bin/journalctl"), 0o755))
 	return l
 }
@@ -138,6 +139,10 @@ func tree(t testing.TB, l Layout) map[string]string {
 			text, err := os.ReadFile(path)
 			if err != nil {
 				return err
+			}
+			if len(text) > 1<<16 {
+				sum := sha256.Sum256(text)
+				text = sum[:]
 			}
 			said += " " + string(text)
 		}

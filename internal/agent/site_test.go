@@ -77,15 +77,13 @@ type site struct {
 	generation         *manifest.Generation
 	manifests          map[manifest.Role]*manifest.Manifest
 
-	mu     sync.Mutex
+	// ahead is the coordinator's clock minus this machine's.
+	ahead time.Duration
+
 	core   *coordinator.Service
 	ca     *authority.CA
 	store  store.Store
 	server *grpc.Server
-	// synced counts the calls of Sync.
-	synced int
-	// intercept may answer a call instead of the coordinator, or look at it.
-	intercept grpc.UnaryServerInterceptor
 }
 
 func newSite(t testing.TB) *site {
@@ -104,19 +102,29 @@ func newSite(t testing.TB) *site {
 	return s
 }
 
+// restart is another process on the same state, with a clock that is ahead by so much.
+func (s *site) restart(ahead time.Duration) {
+	s.Helper()
+	s.down()
+	s.ahead = ahead
+	s.up(nil)
+}
+
 // up starts the coordinator on what its state directory holds.
 func (s *site) up(door net.Listener) {
 	s.Helper()
-	if door == nil {
-		door = listen(s, s.grpcAddress)
-	}
 	var err error
+	if door == nil {
+		await(s, "the address is free again", func() bool { door, err = net.Listen("tcp", s.grpcAddress); return err == nil })
+	}
+	ahead := s.ahead
 	s.store, err = store.OpenBolt(filepath.Join(s.state, "store.db"))
 	must(s, err)
 	s.ca, err = authority.Open(filepath.Join(s.state, "ca"), s.generation.Cluster, time.Now())
 	must(s, err)
 	s.core, err = coordinator.New(context.Background(), coordinator.Options{
 		Store: s.store, CA: s.ca, Generation: s.generation, Manifests: s.manifests,
+		Clock: func() time.Time { return time.Now().Add(ahead) },
 	})
 	must(s, err)
 	certificates, err := s.ca.ServerCertificates(s.generation.Coordinator.Addresses, time.Now)

@@ -20,11 +20,16 @@ import (
 
 // Static is an installation without a coordinator: the roster is the manifest's, the host's own values are the host's.
 type Static struct {
-	Role                         manifest.Role
-	Manifest                     manifest.Blob
-	Sources                      []string
+	Role     manifest.Role
+	Manifest manifest.Blob
+	Sources  []string
+	// Cluster and Signing say for which cluster and by whose keys the manifest must be signed, if they are given.
+	Cluster                      string
+	Signing                      *manifest.Signing
 	PreflightOnly, SkipPreflight bool
-	Out                          io.Writer
+	// Secrets is the path of the file with the role's secrets, if it has any: see package handover.
+	Secrets string
+	Out     io.Writer
 }
 
 // InstallStatic installs one role and says on Out how each step and check went.
@@ -47,13 +52,14 @@ func InstallStatic(ctx context.Context, l Layout, s Static) error {
 
 	out := &printer{out: s.Out}
 	i := &installation{
-		layout: l, systemd: systemd{l}, tell: out,
+		layout: l, systemd: systemd{l}, tell: out, static: true, cluster: s.Cluster, signing: s.Signing,
 		plan:   Plan{ID: "static", Role: s.Role, Manifest: s.Manifest, Sources: s.Sources},
-		offset: func() (time.Duration, bool) { return 0, false },
+		offset: sourceClock(ctx, s.Sources),
 	}
-	if err := i.prepareStatic(ctx); err != nil {
+	if err := i.prepareStatic(ctx, s); err != nil {
 		return err
 	}
+	i.tell = maskedTeller(out, i.plan)
 	if !s.SkipPreflight {
 		if err := out.ended(i.run(ctx, preflightSteps, hosts.Ready)); err != nil {
 			return err
@@ -66,9 +72,14 @@ func InstallStatic(ctx context.Context, l Layout, s Static) error {
 }
 
 // prepareStatic reads the manifest for the cluster's name and works the late values out.
-func (i *installation) prepareStatic(ctx context.Context) error {
+func (i *installation) prepareStatic(ctx context.Context, s Static) error {
 	if err := i.prepareFetcher(); err != nil {
 		return err
+	}
+	if i.signing != nil {
+		if err := i.believe(ctx); err != nil {
+			return err
+		}
 	}
 	path, err := i.fetcher.Fetch(ctx, i.plan.Manifest, i.layout.blobs(), nil)
 	if err != nil {
@@ -114,9 +125,15 @@ func (i *installation) prepareStatic(ctx context.Context) error {
 			"this host has the address %s, which is not one of the members of role %s", f.Address, i.plan.Role)
 	}
 	values.SetHost(self)
+	if err := i.staticSecrets(m, s, values); err != nil {
+		return err
+	}
 	i.plan.Late = map[string]string{}
 	for _, ref := range late.Refs(m.Late) {
 		v, ok := values[ref]
+		if _, secret := late.SecretName(ref); secret && s.PreflightOnly {
+			continue
+		}
 		if !ok {
 			return fault.New(fault.Invalid, "list every member of the counted roles in cluster.yaml, then run coordinator genconf again",
 				"the late value %s is not known without a coordinator", ref)
@@ -161,7 +178,11 @@ func (p *printer) Step(_ hosts.Phase, name, message string, took time.Duration, 
 		}
 		return nil
 	}
+	message, detail, _ := strings.Cut(message, "\n")
 	fmt.Fprintf(p.out, "%-12s %s (%s)\n", name, message, took.Round(10*time.Millisecond))
+	if detail != "" {
+		fmt.Fprintln(p.out, "  "+strings.ReplaceAll(detail, "\n", "\n  "))
+	}
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 type Teller interface {
 	// Phase says where the host stands from now on.
 	Phase(p hosts.Phase) error
-	// Step says how a step ended; err is nil when it went well.
+	// Step says how a step ended; err is nil when it went well. What follows the first line of the message is detail.
 	Step(p hosts.Phase, name, message string, took time.Duration, err error) error
 	Check(r checks.Result) error
 	// Progress says what is being done and how far; waiting is what it waits for or tries again.

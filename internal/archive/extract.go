@@ -247,6 +247,7 @@ func (x *extraction) hardLink(full, name, target string) error {
 // unmatched tells what was asked for and is not there.
 func (x *extraction) unmatched() {
 	switch {
+	case len(x.problems) > 0 && !x.found: // what was refused may be what is missed
 	case x.entries == 0:
 		x.refuse("", "the archive is empty", "get it again from where it came from")
 	case !x.found && x.sel.Prefix != "":

@@ -42,7 +42,7 @@ func (r *roleRenderer) check(c config.Check) manifest.Check {
 	}
 	early := true
 	for _, key := range slices.Sorted(maps.Keys(c.With)) {
-		value, err := renderer.Render(r.place.file, []byte(c.With[key]))
+		value, err := shownRenderer(renderer).Render(r.place.file, []byte(c.With[key]))
 		if err != nil {
 			early = false
 			r.inline(err, "checks", c.Name, "with", key)
@@ -68,7 +68,7 @@ func (r *roleRenderer) check(c config.Check) manifest.Check {
 // shown renders a text that the coordinator shows as it is.
 func (r *roleRenderer) shown(text string, keys ...string) string {
 	renderer, space := r.early()
-	out, err := renderer.Render(r.place.file, []byte(text))
+	out, err := shownRenderer(renderer).Render(r.place.file, []byte(text))
 	if err == nil && len(space.Table().Slots) > 0 {
 		err = &render.Error{
 			Message: "late value ." + late.Refs(space.Table())[0] + " cannot be used here: the text is shown before it is known",

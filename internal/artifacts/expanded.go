@@ -17,6 +17,7 @@ type expanded struct {
 	SSH         manifest.SSH                   `json:"ssh"`
 	Endpoint    string                         `json:"endpoint"`
 	Address     manifest.Detection             `json:"address"`
+	Signing     *manifest.Signing              `json:"signing,omitempty"`
 }
 
 type expandedRole struct {
@@ -38,6 +39,7 @@ func expand(c *config.Cluster) expanded {
 		SSH:        manifest.SSH{User: c.SSH.User, Port: c.SSH.Port},
 		Endpoint:   c.Endpoint,
 		Address:    manifest.Detection{Interface: c.Address.Interface},
+		Signing:    c.Signing,
 	}
 	if c.Address.CIDR.IsValid() {
 		e.Address.CIDR = c.Address.CIDR.String()

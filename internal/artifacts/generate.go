@@ -88,7 +88,11 @@ func prepare(ctx context.Context, c *config.Cluster, opts Options, toWrite bool)
 		return nil, errors.Join(err, g.sources.close())
 	}
 	g.id = configID(digest)
-	place := newLocator(bundlePath(c.Bundle, definitionFile), g.sources.definition)
+	if err := checkSignKeys(c.Signing, opts.SignKeys); err != nil {
+		return nil, errors.Join(err, g.sources.close())
+	}
+	place := g.sources.place
+	checkRules(c, place, &p)
 	for _, role := range c.Bundle.Roles {
 		g.roles = append(g.roles, renderRole(c, g.sources, late.Marker(digest), role, place, &p))
 	}
@@ -121,6 +125,7 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 	if !complete {
 		g.progress("no user-data for an installation without a coordinator: cluster.yaml does not list every member of the counted roles by its address")
 	}
+	configs := map[manifest.Role]manifest.Blob{}
 	for _, r := range g.roles {
 		m := g.manifest(r, packages)
 		if complete {
@@ -130,10 +135,11 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("role %s: %w", r.role.Name, err)
 		}
+		configs[r.role.Name] = m.Config
 		said := g.cluster.Roles[r.role.Name]
 		generation.Roles = append(generation.Roles, manifest.RoleEntry{
 			Name: r.role.Name, Count: r.count, After: r.role.After, Select: said.Select,
-			AllowSharedTokens: said.AllowSharedTokens, Manifest: blob,
+			AllowSharedTokens: said.AllowSharedTokens, Spread: r.role.Spread, Upgrade: r.role.Upgrade, Manifest: blob,
 		})
 		if complete {
 			if err := g.writeUserData(generation, m); err != nil {
@@ -141,7 +147,13 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 			}
 		}
 	}
-	return generation, g.writeTop(generation, packages)
+	if err := g.writeTop(generation, packages, configs); err != nil {
+		return nil, err
+	}
+	if err := g.keepPrevious(); err != nil {
+		return nil, err
+	}
+	return generation, g.writeStatement(generation)
 }
 
 // describe is the generation without its roles.
@@ -150,6 +162,7 @@ func (g *generator) describe() *manifest.Generation {
 	return &manifest.Generation{
 		Format: manifest.Format, Cluster: e.Cluster, ConfigID: g.id, Bundle: e.Bundle, Coordinator: e.Coordinator,
 		Roles: []manifest.RoleEntry{}, Hosts: e.Hosts, Agents: g.sources.agents, Endpoint: e.Endpoint, Address: e.Address, SSH: e.SSH,
+		Secrets: g.cluster.Bundle.Secrets, Signing: e.Signing,
 	}
 }
 
@@ -171,7 +184,13 @@ func (g *generator) writeAgents(ctx context.Context) error {
 }
 
 // packed are the blobs of packages by the digests of their trees.
-type packed map[manifest.Digest]manifest.Blob
+type packed map[manifest.Digest]packedTree
+
+// packedTree is a blob with what the bill of materials says of the tree.
+type packedTree struct {
+	manifest.Blob
+	Verification string `json:"verification"`
+}
 
 // packPackages packs every tree once, several at a time.
 func (g *generator) packPackages(ctx context.Context) (packed, error) {
@@ -190,10 +209,13 @@ func (g *generator) packPackages(ctx context.Context) (packed, error) {
 			started[t.digest] = true
 			group.Go(func() error {
 				blob, ok := known[t.digest]
-				if !ok || !g.stage.reuse(ctx, blob) {
+				if !ok || blob.Verification == "" || !g.stage.reuse(ctx, blob.Blob) {
 					g.progress("packing %s for %s", pkg.Name, arch)
 					var err error
-					if blob, err = g.stage.stream(func(w io.Writer) error { return t.pack(ctx, w) }); err != nil {
+					if blob.Blob, err = g.stage.stream(func(w io.Writer) error { return t.pack(ctx, w) }); err == nil {
+						blob.Verification, err = t.verificationCode()
+					}
+					if err != nil {
 						return fmt.Errorf("pack package %s: %w", pkg.Name, err)
 					}
 				}
@@ -214,12 +236,13 @@ func (g *generator) manifest(r rendered, blobs packed) *manifest.Manifest {
 		Format: manifest.Format, Cluster: g.cluster.Name, ConfigID: g.id,
 		Bundle: manifest.Bundle{Name: g.cluster.Bundle.Name, Version: g.cluster.Bundle.Version},
 		Role:   r.role.Name, Counted: r.count, Packages: []manifest.Package{},
-		Units: r.units, Late: r.late, Checks: r.checks,
+		Units: r.units, Late: r.late, Checks: r.checks, Steps: r.steps,
 	}
+	m.Owners, m.Directories = owners(g.cluster.Bundle, r.role.Name)
 	for _, pkg := range r.packages {
 		p := manifest.Package{Name: pkg.Name, Blobs: map[manifest.Arch]manifest.Blob{}, Links: map[manifest.Arch][]string{}}
 		for arch, t := range g.sources.trees[pkg.Name] {
-			p.Blobs[arch] = blobs[t.digest]
+			p.Blobs[arch] = blobs[t.digest].Blob
 			if links := t.links(); len(links) > 0 {
 				p.Links[arch] = links
 			}
@@ -286,8 +309,8 @@ func unknownWithoutCoordinator(m *manifest.Manifest) []string {
 	return late.Missing(m.Late, known)
 }
 
-// writeTop writes what lies at the top.
-func (g *generator) writeTop(generation *manifest.Generation, blobs packed) error {
+// writeTop writes what lies at the top, generation.json last: it lists the others.
+func (g *generator) writeTop(generation *manifest.Generation, blobs packed, configs map[manifest.Role]manifest.Blob) error {
 	install, err := script.Install(generation)
 	if err != nil {
 		return err
@@ -300,6 +323,22 @@ func (g *generator) writeTop(generation *manifest.Generation, blobs packed) erro
 	if err != nil {
 		return err
 	}
+	bill, err := g.sbom(blobs, configs)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(
+		g.stage.write(installFile, install),
+		g.stage.write(configFile, expandedConfig),
+		g.stage.write(packedFile, index),
+		g.stage.write(sbomFile, bill),
+	)
+	if err != nil {
+		return err
+	}
+	if generation.Files, err = digestFiles(g.stage.dir, generation.Roles); err != nil {
+		return err
+	}
 	encoded, err := generation.Encode()
 	if err != nil {
 		return err
@@ -307,12 +346,7 @@ func (g *generator) writeTop(generation *manifest.Generation, blobs packed) erro
 	if _, err := manifest.DecodeGeneration(encoded); err != nil {
 		return err
 	}
-	return errors.Join(
-		g.stage.write(installFile, install),
-		g.stage.write(configFile, expandedConfig),
-		g.stage.write(packedFile, index),
-		g.stage.write(generationFile, encoded),
-	)
+	return g.stage.write(generationFile, encoded)
 }
 
 func indented(v any) ([]byte, error) {

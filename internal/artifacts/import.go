@@ -7,66 +7,114 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"muster/internal/durable"
 	"muster/internal/manifest"
+	"muster/internal/sign"
 )
 
 // Import takes the generation in from over to the directory to, which the coordinator serves from: a later genconf, or
-// an accident with the first directory, then changes nothing. Every blob is verified. generation.json is written last,
-// so what it names is there; blobs of generations that were imported before stay. Repeating it changes nothing.
+// an accident with the first directory, then changes nothing. Every blob and file is verified. generation.json is
+// written last, so what it names is there. A generation that it replaces is kept beside it until Prune. Repeating it
+// changes nothing.
 //
 // One import into a directory at a time.
 func Import(ctx context.Context, from, to string) error {
+	_, err := ImportAdmitted(ctx, from, to, nil)
+	return err
+}
+
+// ImportAdmitted is Import of a generation that the admission lets through; it gives its signed statement, if it has
+// one. Without an admission, no signature is asked for.
+func ImportAdmitted(ctx context.Context, from, to string, a *Admission) (*sign.Statement, error) {
 	g, manifests, err := Load(from)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	envelope, err := readAtMost(filepath.Join(from, sign.File), sign.MaxSize)
+	if errors.Is(err, os.ErrNotExist) {
+		envelope, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var statement *sign.Statement
+	if a != nil {
+		// The same directory may be generated anew in the meantime; what is verified here is what is written.
+		if statement, err = a.check(g, envelope); err != nil {
+			return nil, err
+		}
 	}
 	if err := durable.MkdirAll(to, 0o755); err != nil {
-		return err
+		return nil, err
 	}
 	for _, b := range blobs(g, manifests) {
 		if err := importBlob(ctx, from, to, b); err != nil {
-			return fmt.Errorf("import into %s: %w", to, err)
+			return nil, fmt.Errorf("import into %s: %w", to, err)
 		}
 	}
-	for _, path := range readable(g) {
-		if err := importFile(from, to, path); err != nil {
-			return fmt.Errorf("import into %s: %w", to, err)
+	if err := setAside(to, g.ConfigID); err != nil {
+		return nil, fmt.Errorf("keep the previous generation in %s: %w", to, err)
+	}
+	if a != nil {
+		if err := a.remember(statement); err != nil {
+			return nil, err
 		}
+	}
+	if err := importNamed(from, to, g, envelope); err != nil {
+		return nil, fmt.Errorf("import into %s: %w", to, err)
+	}
+	return statement, nil
+}
+
+// importNamed puts the files that have names into their places, generation.json last.
+func importNamed(from, to string, g *manifest.Generation, envelope []byte) error {
+	var stale []string
+	if old, err := readGeneration(to); err == nil {
+		for _, name := range fileNames(old) {
+			if _, still := g.Files[name]; !still {
+				stale = append(stale, name)
+			}
+		}
+	}
+	for _, name := range fileNames(g) {
+		if err := importFile(from, to, name, g.Files[name]); err != nil {
+			return err
+		}
+	}
+	for _, name := range stale {
+		if err := durable.RemoveAll(filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	target := filepath.Join(to, sign.File)
+	if envelope == nil {
+		if err := durable.RemoveAll(target); err != nil {
+			return err
+		}
+	} else if err := durable.WriteFile(target, envelope, 0o644); err != nil {
+		return err
 	}
 	encoded, err := g.Encode()
 	if err != nil {
 		return err
 	}
-	// The same directory may have been generated anew in the meantime; what was verified is what is written.
 	return durable.WriteFile(filepath.Join(to, generationFile), encoded, 0o644)
 }
 
-// readable are the files of a generation that have names, but for generation.json.
-func readable(g *manifest.Generation) []string {
-	paths := []string{installFile, configFile}
-	for _, r := range g.Roles {
-		dir := filepath.Join(rolesDir, string(r.Name))
-		paths = append(paths, filepath.Join(dir, manifestFile), filepath.Join(dir, userDataFile))
-	}
-	slices.Sort(paths)
-	return paths
-}
-
-func importFile(from, to, path string) error {
-	data, err := readAtMost(filepath.Join(from, path), maxGeneration)
-	target := filepath.Join(to, path)
-	if errors.Is(err, os.ErrNotExist) {
-		// The generation imported before may have had it.
-		return durable.RemoveAll(target)
-	}
+// importFile copies a named file. Without a digest to compare with, it is taken as it is.
+func importFile(from, to, name string, want manifest.Blob) error {
+	path := filepath.Join(from, filepath.FromSlash(name))
+	data, err := readAtMost(path, maxGeneration)
 	if err != nil {
 		return err
 	}
+	if want.Digest != "" && (want.Size != int64(len(data)) || digestOf(data) != want.Digest) {
+		return damaged(path, "it is not the file that generation.json lists")
+	}
+	target := filepath.Join(to, filepath.FromSlash(name))
 	if err := durable.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}

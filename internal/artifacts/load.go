@@ -22,18 +22,14 @@ const (
 // Load reads the generation in dir, with the manifest of every role. Manifests are compared with their digests, and
 // every blob must be there with its size. Verify also reads the blobs.
 func Load(dir string) (*manifest.Generation, map[manifest.Role]*manifest.Manifest, error) {
-	path := filepath.Join(dir, generationFile)
-	data, err := readAtMost(path, maxGeneration)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fault.New(fault.NotFound, "run `coordinator genconf` first, or name the directory that it wrote",
-			"there is no generation in %s", dir).Because(err)
-	}
+	return loadFrom(dir, dir)
+}
+
+// loadFrom is Load for a generation whose generation.json is in index and whose blobs are in dir.
+func loadFrom(index, dir string) (*manifest.Generation, map[manifest.Role]*manifest.Manifest, error) {
+	g, err := readGeneration(index)
 	if err != nil {
 		return nil, nil, err
-	}
-	g, err := manifest.DecodeGeneration(data)
-	if err != nil {
-		return nil, nil, damaged(path, err.Error())
 	}
 	manifests := make(map[manifest.Role]*manifest.Manifest, len(g.Roles))
 	for _, r := range g.Roles {
@@ -47,6 +43,27 @@ func Load(dir string) (*manifest.Generation, map[manifest.Role]*manifest.Manifes
 		}
 	}
 	return g, manifests, nil
+}
+
+// readGeneration reads the generation.json in dir.
+func readGeneration(dir string) (*manifest.Generation, error) {
+	path := filepath.Join(dir, generationFile)
+	data, err := readAtMost(path, maxGeneration)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "run `coordinator genconf` first, or name the directory that it wrote",
+			"there is no generation in %s", dir).Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g, err := manifest.DecodeGeneration(data)
+	if err == nil {
+		err = checkNames(g)
+	}
+	if err != nil {
+		return nil, damaged(path, err.Error())
+	}
+	return g, nil
 }
 
 // Verify is Load, and reads every blob to compare it with its digest.

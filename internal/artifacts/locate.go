@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -28,7 +29,7 @@ func newLocator(file, text string) locator {
 
 // find gives a problem with the place of a key and without a message: that of a short value, or of the key itself.
 func (l locator) find(keys ...string) config.Problem {
-	p := config.Problem{File: l.file, Key: strings.Join(keys, ".")}
+	p := config.Problem{File: l.file, Key: way(keys)}
 	var name *yaml.Node
 	value := l.root
 	for _, key := range keys {
@@ -43,7 +44,29 @@ func (l locator) find(keys ...string) config.Problem {
 	return p
 }
 
+// way writes keys as config does: rules[0].assert.
+func way(keys []string) string {
+	var b strings.Builder
+	for i, key := range keys {
+		_, err := strconv.Atoi(key)
+		switch {
+		case err == nil && i > 0:
+			b.WriteString("[" + key + "]")
+		case i > 0:
+			b.WriteString("." + key)
+		default:
+			b.WriteString(key)
+		}
+	}
+	return b.String()
+}
+
 func child(n *yaml.Node, key string) (name, value *yaml.Node) {
+	if n != nil && n.Kind == yaml.SequenceNode {
+		if i, err := strconv.Atoi(key); err == nil && i < len(n.Content) {
+			return n.Content[i], n.Content[i]
+		}
+	}
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil, nil
 	}

@@ -11,10 +11,11 @@ import (
 	"strings"
 
 	"muster/internal/config"
+	"muster/internal/sign"
 )
 
 // ours is everything that a generation has at its top.
-var ours = []string{generationFile, configFile, installFile, packedFile, blobsDir, rolesDir}
+var ours = []string{generationFile, configFile, installFile, packedFile, sbomFile, sign.File, blobsDir, rolesDir, historyDir}
 
 // findOut gives the real path of the directory that the generation is to become, and refuses one that has anything
 // that is not ours: what is there is going to be removed.

@@ -25,22 +25,22 @@ const packing = "tar.zst 1"
 // window bounds the memory that unpacking takes on every host.
 const window = 4 << 20
 
-// archive writes a tar.zst whose bytes depend on nothing but what is added, in which order.
-type archive struct {
+// packer writes a tar.zst whose bytes depend on nothing but what is added, in which order.
+type packer struct {
 	zip *zstd.Encoder
 	tar *tar.Writer
 }
 
-func newArchive(w io.Writer) (*archive, error) {
+func newPacker(w io.Writer) (*packer, error) {
 	// With one goroutine, blocks are cut alike on every machine.
 	zip, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window))
 	if err != nil {
 		return nil, err
 	}
-	return &archive{zip, tar.NewWriter(zip)}, nil
+	return &packer{zip, tar.NewWriter(zip)}, nil
 }
 
-func (a *archive) add(e entry, content io.Reader) error {
+func (a *packer) add(e entry, content io.Reader) error {
 	h := &tar.Header{Name: e.path, Mode: int64(e.mode.Perm()), ModTime: time.Unix(0, 0)}
 	switch {
 	case e.mode.IsDir():
@@ -57,7 +57,7 @@ func (a *archive) add(e entry, content io.Reader) error {
 	return err
 }
 
-func (a *archive) close() error {
+func (a *packer) close() error {
 	if err := a.tar.Close(); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (t *tree) pack(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer root.Close()
-	a, err := newArchive(w)
+	a, err := newPacker(w)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (t *tree) pack(ctx context.Context, w io.Writer) error {
 	return a.close()
 }
 
-func packEntry(a *archive, root *os.Root, e entry) error {
+func packEntry(a *packer, root *os.Root, e entry) error {
 	if !e.mode.IsRegular() {
 		return a.add(e, nil)
 	}
@@ -130,7 +130,7 @@ func packFiles(files []file) (packed []byte, unpacked int64, entries int, err er
 	}
 	slices.SortFunc(list, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	var b bytes.Buffer
-	a, err := newArchive(&b)
+	a, err := newPacker(&b)
 	if err != nil {
 		return nil, 0, 0, err
 	}

@@ -2,7 +2,6 @@ package artifacts
 
 import (
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ type rendered struct {
 	files  []file
 	units  []manifest.Unit
 	checks []manifest.Check
+	steps  []manifest.Step
 	late   manifest.LateTable
 	// packages are those of the role, in the order of the bundle.
 	packages []config.Package
@@ -39,7 +39,7 @@ type roleRenderer struct {
 }
 
 func renderRole(c *config.Cluster, s *sources, marker string, role config.Role, place locator, p *problems) rendered {
-	spec := late.Spec{Rosters: map[manifest.Role]int{}, Endpoint: c.Endpoint != ""}
+	spec := late.Spec{Rosters: map[manifest.Role]int{}, Endpoint: c.Endpoint != "", Secrets: mayRead(c, role)}
 	for _, r := range c.Bundle.Roles {
 		if r.Counted() {
 			spec.Rosters[r.Name] = c.Roles[r.Name].Count
@@ -68,6 +68,7 @@ func renderRole(c *config.Cluster, s *sources, marker string, role config.Role, 
 	}
 	out.files = append(out.files, units...)
 	out.checks = r.checks()
+	out.steps = r.steps()
 	out.late = space.Table()
 	for _, pkg := range c.Bundle.Packages {
 		if slices.Contains(pkg.Roles, role.Name) {
@@ -93,7 +94,7 @@ func (r *roleRenderer) files() []file {
 	var files []file
 	for _, f := range r.cluster.Bundle.Files {
 		if slices.Contains(f.Roles, r.role.Name) {
-			files = append(files, file{path: f.Path, mode: fs.FileMode(f.Mode).Perm(), content: r.render(r.renderer, f.Template)})
+			files = append(files, r.file(f))
 		}
 	}
 	return files
@@ -109,7 +110,7 @@ func (r *roleRenderer) units() []file {
 		}
 		name := r.cluster.Name + "-" + u.Name + ".service"
 		names = append(names, name)
-		units = append(units, file{path: "units/" + name, mode: 0o644, content: r.render(r.renderer, u.Template)})
+		units = append(units, file{path: "units/" + name, mode: 0o644, content: r.render(r.unitRenderer(), u.Template)})
 	}
 	slices.Sort(names)
 	units = append(units, file{path: "units/" + r.cluster.Name + ".target", mode: 0o644, content: target(r.cluster.Name, r.role.Name, names)})

@@ -204,6 +204,21 @@ func (s *stage) reuse(ctx context.Context, b manifest.Blob) bool {
 	return true
 }
 
+// link takes a file over as it is.
+func (s *stage) link(from, path string) error {
+	info, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", from)
+	}
+	if err := s.mkdir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return os.Link(from, filepath.Join(s.dir, path))
+}
+
 // hashed counts and hashes what passes through.
 type hashed struct {
 	w io.Writer

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"muster/internal/archive"
+	unarchive "muster/internal/archive"
 	"muster/internal/config"
 	"muster/internal/manifest"
 )
@@ -37,7 +37,7 @@ func (s *sources) scanArchive(ctx context.Context, b *config.Bundle, pkg string,
 	if err != nil {
 		return nil, err
 	}
-	found, err := archive.Extract(ctx, f, source.Path, source.Selection, into)
+	found, err := unarchive.Extract(ctx, f, source.Path, source.Selection, into)
 	if err = errors.Join(err, into.Close()); err != nil {
 		return nil, err
 	}

@@ -12,7 +12,8 @@ type Environment struct {
 	Path string
 	// Env are pairs MUSTER_X=value for scripts. They get nothing else but PATH and LC_ALL.
 	Env []string
-	// ClockOffset is the coordinator's clock minus the host's, false if it is not known.
+	// ClockOffset is the coordinator's clock minus the host's, false if it is not known yet; nil where there is no
+	// coordinator, nor a server that could stand in for it.
 	ClockOffset func() (time.Duration, bool)
 	// Resuming says that this installation has begun before, so that what it has made by now is no obstacle.
 	Resuming bool

@@ -24,8 +24,8 @@ type Bundle struct {
 	// Steps run in this order among those of the same moment.
 	Steps []Step
 	// Rules hold between parameters, beyond what the schema can say.
-	Rules []Rule
-	Secrets  []manifest.Secret
+	Rules   []Rule
+	Secrets []manifest.Secret
 	// Schema is the JSON Schema 2020-12 of the operator's parameters, as decoded JSON values. Objects are closed:
 	// where it says neither additionalProperties nor unevaluatedProperties, unknown parameters are refused.
 	Schema map[string]any
@@ -69,6 +69,7 @@ type File struct {
 	Mode     uint32
 	// ModeGiven says that the publisher chose the mode. One with a secret inside is otherwise for its owner alone.
 	ModeGiven bool
+	manifest.Owner
 }
 
 // Unit is a template of a systemd service that becomes <cluster>-<name>.service.

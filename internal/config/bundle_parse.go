@@ -267,6 +267,8 @@ func (p *bundleParser) file(path string, c cursor) File {
 		p.forRoles(&f.Roles),
 		must("template", "name the template, such as template: templates/"+lastPart(path)+".tmpl", func(c cursor) { f.Template = p.regular(c) }),
 		may("mode", func(c cursor) { f.Mode, f.ModeGiven = c.mode(f.Mode), true }),
+		may("owner", func(c cursor) { f.User = c.account("user") }),
+		may("group", func(c cursor) { f.Group = c.account("group") }),
 	)
 	return f
 }

@@ -10,15 +10,16 @@ import (
 	"muster/internal/manifest"
 )
 
+// spreadLabel is what a host says of itself when it joins, and so what a role can be spread over.
+const spreadLabel = "zone"
+
 // spread reads how members of a counted role are kept apart.
 func (c cursor) spread() *manifest.Spread {
-	var s manifest.Spread
+	s := manifest.Spread{Label: spreadLabel}
 	c.fields(
-		must("label", "name the label whose values the members are spread over, such as label: zone", func(c cursor) {
-			if text, ok := c.text(); ok && !labelKey.MatchString(text) {
-				c.fail(quote(text)+" cannot name a label", "write the name of a label of the hosts, such as zone")
-			} else if ok {
-				s.Label = text
+		may("label", func(c cursor) {
+			if text, ok := c.text(); ok && text != spreadLabel {
+				c.fail(quote(text)+" is not known of a host when it joins", "write label: "+spreadLabel+", the only label that a role can be spread over")
 			}
 		}),
 		may("max", func(c cursor) { s.Max, _ = c.whole(1, maxMembers) }),

@@ -60,7 +60,8 @@ func (p *bundleParser) hasParameter(key string) (bool, []string) {
 	for part := range strings.SplitSeq(key, ".") {
 		properties, listed := schema["properties"].(map[string]any)
 		if !listed {
-			return prefix != "" && schema["type"] != "string", nil
+			t, typed := schema["type"]
+			return prefix != "" && (!typed || t == "object"), nil
 		}
 		below, ok := properties[part]
 		if !ok {

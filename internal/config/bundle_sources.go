@@ -101,7 +101,7 @@ func (p *bundleParser) source(c cursor) (s Source, ok bool) {
 
 // sha256 reads a digest as sha256sum(1) prints it.
 func (c cursor) sha256() manifest.Digest {
-	s, ok := c.text()
+	s, ok := c.scalarText() // one of digits alone is a number to YAML
 	if ok && !manifest.Digest(s).Valid() {
 		c.fail(quote(s)+" is not a SHA-256", "write the 64 hexadecimal digits, in lower case, that `sha256sum` prints for the file")
 		return ""

@@ -26,6 +26,8 @@ type Cluster struct {
 	Endpoint string
 	// Address is how a host finds its own address.
 	Address AddressDetection
+	// Signing is whose word on a generation counts; nil if generations are not signed.
+	Signing *manifest.Signing
 }
 
 // Coordinator is how hosts reach the coordinator.

@@ -33,7 +33,7 @@ func (p *clusterParser) read(c cursor) {
 	k.Coordinator = Coordinator{HTTPPort: defaultHTTPPort, GRPCPort: defaultGRPCPort}
 	k.SSH = SSH{User: defaultSSHUser, Port: defaultSSHPort}
 	k.Roles = map[manifest.Role]ClusterRole{}
-	var roles, hosts, parameters, secrets *cursor
+	var roles, hosts, parameters, secrets, signing *cursor
 	c.fields(
 		must("cluster", "name the cluster, such as cluster: prod; the installation lives in /opt/<name>", func(c cursor) { k.Name = c.clusterName() }),
 		must("bundle", "name the directory of the bundle, relative to this file, such as bundle: ../etcd", func(c cursor) { c.bundlePath() }),
@@ -44,8 +44,12 @@ func (p *clusterParser) read(c cursor) {
 		may("endpoint", func(c cursor) { k.Endpoint = c.endpoint() }),
 		may("parameters", func(c cursor) { parameters = &c }),
 		may("secrets", func(c cursor) { secrets = &c }),
+		may("signing", func(c cursor) { signing = &c }),
 		may("ssh", func(c cursor) { k.SSH = c.ssh() }),
 	)
+	if signing != nil {
+		k.Signing = signing.signing(k.Name)
+	}
 	// The hosts are checked against the counts, so the roles come first wherever they stand.
 	p.readRoles(c, roles)
 	if hosts != nil {

@@ -247,6 +247,8 @@ func TestPositionsPointAtTheValue(t *testing.T) {
 	})
 }
 
+const testKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAGnsmFIf3Xg5Iwtpq/iXlKkYQaSGbRI5C94T0RSrzIB"
+
 func TestFormats(t *testing.T) {
 	tests := map[string]struct{ good, bad []string }{
 		"ip":            {[]string{"10.0.0.1", "fd00::1"}, []string{"", "10.0.0.300", "fe80::1%eth0", "a"}},
@@ -258,6 +260,11 @@ func TestFormats(t *testing.T) {
 		"duration":      {[]string{"1h30m", "0s", "1.5s"}, []string{"1", "-1s", "1 h", "1d"}},
 		"bytes":         {[]string{"512MiB", "1GB", "0", "1.5 TiB", "100"}, []string{"", "MiB", "-1", "1 XB", "1e3"}},
 		"absolute-path": {[]string{"/", "/a/b"}, []string{"", "a", "/a/", "/a/../b", "//a"}},
+		"ssh-key": {
+			[]string{testKey, testKey + " ops@example.com", testKey + " a b c"},
+			[]string{"", "ssh-ed25519", "ssh-rsa " + testKey[12:], "no-pty " + testKey, " " + testKey, "# " + testKey, testKey + "\n", testKey + "\n" + testKey, "-----BEGIN OPENSSH PRIVATE KEY-----"},
+		},
+		"zk-path": {[]string{"/", "/a", "/mesos/prod-1"}, []string{"", "bad/path", "/a/", "/a//b", "/a/./b", "/a/..", "/a\x01", "/\uf8ff"}},
 	}
 	for name, tt := range tests {
 		for _, s := range tt.good {
@@ -272,6 +279,15 @@ func TestFormats(t *testing.T) {
 		}
 		if example := formats[name].example; !formats[name].valid(example) {
 			t.Errorf("the example %q is not %s", example, formats[name].what)
+		}
+	}
+	below, ok := formatNamed("path-below:/srv")
+	if !ok || !below.valid(below.example) || !below.valid("/srv/a") || below.valid("/srv") || below.valid("/srv/../etc") || below.valid("/srvx/a") || below.valid("srv/a") {
+		t.Error("path-below:/srv takes what it should not, or does not take what it should")
+	}
+	for _, name := range []string{"path-below:", "path-below:srv", "path-below:/", "path-below:/srv/"} {
+		if _, ok := formatNamed(name); ok {
+			t.Errorf("%s is a format", name)
 		}
 	}
 	if len(tests) != len(formats) {

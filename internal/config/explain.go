@@ -70,6 +70,8 @@ func (s *Site) Keys() []Explained {
 		own("address", nil)
 	}
 	own("endpoint", orNil(c.Endpoint))
+	out = append(out, s.secretSources()...)
+	out = append(out, s.signing()...)
 	own("ssh.user", c.SSH.User)
 	own("ssh.port", int64(c.SSH.Port))
 	return append(out, s.parameters()...)
@@ -121,7 +123,7 @@ func (s *Site) role(r Role) []Explained {
 	if r.Counted() {
 		e := s.own(prefix+"count", int64(said.Count))
 		e.Allowed = choice(r.Counts)
-		e.Description = "How many hosts have the role. " + r.Summary
+		e.Description = strings.TrimSpace(e.Description + " " + sentence(r.Summary))
 		if e.Origin != FromFile {
 			e.Origin, e.Why = Derived, "the bundle allows no other number"
 			if key, _ := descend(s.Source.top, "roles", string(r.Name), "counts"); key != nil {
@@ -135,6 +137,37 @@ func (s *Site) role(r Role) []Explained {
 	}
 	if said.AllowSharedTokens {
 		out = append(out, s.own(prefix+"allow_shared_tokens", true))
+	}
+	return out
+}
+
+// secretSources explains where the values of secrets come from. The values are nowhere here.
+func (s *Site) secretSources() []Explained {
+	var out []Explained
+	for _, secret := range s.Bundle.Secrets {
+		key := "secrets." + secret.Name
+		e := s.own(key, nil)
+		e.Description = secret.Summary
+		if e.Origin == FromFile {
+			source := s.Secrets[secret.Name]
+			switch {
+			case source.File != "":
+				e.Value = "file " + source.File
+			case source.Env != "":
+				e.Value = "variable " + source.Env
+			default:
+				e.Value = "set by hand"
+			}
+		} else {
+			e.Value, e.Origin, e.Why = "generated", Derived, "the coordinator makes the value"
+			if secret.PerHost {
+				e.Allowed, e.Why = "", "the coordinator makes a value for each host"
+			}
+			if _, node := descend(s.Source.top, "secrets", secret.Name); node != nil {
+				e.At = &Place{s.Source.File, node.Line}
+			}
+		}
+		out = append(out, e)
 	}
 	return out
 }
@@ -291,6 +324,9 @@ func (s *Site) inside(key string) (Explained, bool) {
 			return Explained{}, false
 		}
 	}
+	if strings.HasPrefix(key, "secrets.") {
+		return Explained{}, false
+	}
 	return s.own(key, nil), true
 }
 
@@ -315,6 +351,9 @@ func (s *Site) reads(u Use, key string) bool {
 		return key == "cluster"
 	case "Endpoint":
 		return key == "endpoint"
+	case "Secret":
+		name, isSecret := strings.CutPrefix(key, "secrets.")
+		return isSecret && (len(u.path) == 1 || u.path[1] == name)
 	case "Role":
 		count, isCount := strings.CutSuffix(strings.TrimPrefix(key, "roles."), ".count")
 		return isCount && len(u.path) > 1 && u.path[1] == "Count" && slices.Contains(u.Roles, manifest.Role(count))

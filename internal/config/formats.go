@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // format is a kind of text that a bundle's schema can ask for with the keyword of that name, and that cluster.yaml uses
@@ -32,6 +35,49 @@ var formats = map[string]format{
 	"duration":      {"a duration", "1h30m", isDuration},
 	"bytes":         {"a number of bytes", "512MiB", isBytes},
 	"absolute-path": {"an absolute path", "/var/lib/data", isAbsolutePath},
+	"ssh-key":       {"an SSH public key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAGnsmFIf3Xg5Iwtpq/iXlKkYQaSGbRI5C94T0RSrzIB ops@example.com", isSSHKey},
+	"zk-path":       {"the path of a znode", "/mesos/prod", isZKPath},
+}
+
+// pathBelow begins the name of a format of its own for each directory, such as path-below:/srv.
+const pathBelow = "path-below:"
+
+// formatNamed gives a format by its name.
+func formatNamed(name string) (format, bool) {
+	if f, ok := formats[name]; ok {
+		return f, true
+	}
+	if f, ok := standardFormats[name]; ok {
+		return f, true
+	}
+	dir, ok := strings.CutPrefix(name, pathBelow)
+	if !ok || !isAbsolutePath(dir) || dir == "/" {
+		return format{}, false
+	}
+	below := func(s string) bool { return isAbsolutePath(s) && strings.HasPrefix(s, dir+"/") }
+	return format{"an absolute path below " + dir, dir + "/data", below}, true
+}
+
+// namedFormats gives those of a schema that have a name of their own.
+func namedFormats(v any) map[string]format {
+	found := map[string]format{}
+	switch v := v.(type) {
+	case map[string]any:
+		for key, below := range v {
+			if name, ok := below.(string); ok && key == "format" && strings.HasPrefix(name, pathBelow) {
+				if f, ok := formatNamed(name); ok {
+					found[name] = f
+				}
+				continue
+			}
+			maps.Copy(found, namedFormats(below))
+		}
+	case []any:
+		for _, below := range v {
+			maps.Copy(found, namedFormats(below))
+		}
+	}
+	return found
 }
 
 // standardFormats are those of JSON Schema that are asserted as well, checked by the schema library.
@@ -54,6 +100,7 @@ var formatNames = slices.Sorted(maps.Keys(allFormats()))
 func allFormats() map[string]format {
 	all := maps.Clone(standardFormats)
 	maps.Copy(all, formats)
+	all[pathBelow+"DIRECTORY"] = format{}
 	return all
 }
 
@@ -121,6 +168,19 @@ func isDuration(s string) bool {
 }
 
 func isBytes(s string) bool { return size.MatchString(s) }
+
+// isSSHKey takes one line of authorized_keys(5) without options, which would let a key do more or less than is seen.
+func isSSHKey(s string) bool {
+	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(s))
+	return err == nil && len(options) == 0 && len(rest) == 0 && strings.HasPrefix(s, key.Type()+" ") && !strings.ContainsAny(s, "\r\n\x00")
+}
+
+// isZKPath follows ZooKeeper's own rules on paths.
+func isZKPath(s string) bool {
+	return isAbsolutePath(s) && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= 0x1f || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 && r <= 0xffff
+	})
+}
 
 func isAbsolutePath(s string) bool {
 	return strings.HasPrefix(s, "/") && path.Clean(s) == s && !strings.ContainsAny(s, "\x00\n")

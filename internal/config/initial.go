@@ -118,6 +118,7 @@ func initialBody(b *BundleText, o InitialOptions, notes []string) string {
 	}
 	w.blank()
 	w.roles(b)
+	w.secrets(b)
 	w.rest(b)
 	w.parameters(b, notes)
 	return strings.Join(w.lines, "\n") + "\n"
@@ -140,6 +141,30 @@ func usualCount(counts []int) int {
 		return 3
 	}
 	return counts[0]
+}
+
+// secrets asks for the values that only the operator has. Handing them over by hand is what needs no further file.
+func (w *initialWriter) secrets(b *BundleText) {
+	lines := givenSecrets(b.Bundle)
+	if len(lines) == 0 {
+		return
+	}
+	w.key("", "secrets")
+	w.line("secrets:")
+	w.take(lines)
+	w.blank()
+}
+
+// givenSecrets gives an entry for each secret that the bundle leaves to the operator.
+func givenSecrets(b *Bundle) []string {
+	w := &initialWriter{}
+	for _, s := range b.Secrets {
+		if s.Given != nil {
+			w.about("  ", sentence(s.Summary), "Hand it over with `coordinator secret set "+s.Name+"`, or write {file: path} or {env: NAME}.")
+			w.line("  " + flowText(s.Name) + ": {set: true}")
+		}
+	}
+	return w.lines
 }
 
 func (w *initialWriter) rest(b *BundleText) {
@@ -253,7 +278,7 @@ func (b block) entry(p view, name string, value any, hasDefault, live bool) []st
 	only, hasOnly := p.only()
 	switch {
 	case p.secret() && live:
-		return []string{key + " " + fillInMark + fillIn(p)}
+		return []string{key + " " + b.mark() + fillIn(p)}
 	case p.secret():
 		return []string{key}
 	case len(p.properties()) > 0 && (!hasDefault || asMap(value) != nil) && b.depth < maxNesting:
@@ -263,12 +288,20 @@ func (b block) entry(p view, name string, value any, hasDefault, live bool) []st
 	case live && hasOnly:
 		return []string{key + " " + flow(only)}
 	case live:
-		return []string{key + " " + fillInMark + fillIn(p)}
+		return []string{key + " " + b.mark() + fillIn(p)}
 	}
 	if example, ok := p.example(); ok {
 		return []string{key + " " + flow(example)}
 	}
 	return []string{key}
+}
+
+// mark begins what is said of a value that has to be written. In a comment it has to be only for who uncomments it.
+func (b block) mark() string {
+	if b.comment {
+		return "# required: "
+	}
+	return fillInMark
 }
 
 // mapping writes a mapping over several lines.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"muster/internal/manifest"
 )
 
 // parametersPointer is where the schema of a cluster.yaml has that of the bundle's parameters.
@@ -22,25 +24,30 @@ func ClusterSchema(b *BundleText) ([]byte, error) {
 		return nil, err
 	}
 	parameters["type"] = orNull("object")
-	describe := func(key string, m map[string]any) map[string]any { return described(key, m) }
 	top := object(map[string]any{
-		"cluster": describe("cluster", map[string]any{"type": "string", "pattern": dnsLabel.String(), "maxLength": maxClusterName, "not": map[string]any{"enum": texts(reservedClusters)}}),
-		"bundle":  describe("bundle", map[string]any{"type": "string", "pattern": "^[^/]"}),
-		"coordinator": describe("coordinator", object(map[string]any{
-			"addresses": describe("coordinator.addresses", map[string]any{"type": "array", "minItems": 1, "uniqueItems": true, "items": map[string]any{"type": "string", "minLength": 1}}),
-			"http_port": describe("coordinator.http_port", port()),
-			"grpc_port": describe("coordinator.grpc_port", port()),
+		"cluster": described("cluster", map[string]any{
+			"type": "string", "pattern": dnsLabel.String(), "maxLength": maxClusterName, "not": map[string]any{"enum": texts(reservedClusters)},
+		}),
+		"bundle": described("bundle", map[string]any{"type": "string", "pattern": "^[^/]"}),
+		"coordinator": described("coordinator", object(map[string]any{
+			"addresses": described("coordinator.addresses", map[string]any{
+				"type": "array", "minItems": 1, "uniqueItems": true, "items": map[string]any{"type": "string", "minLength": 1},
+			}),
+			"http_port": described("coordinator.http_port", port()),
+			"grpc_port": described("coordinator.grpc_port", port()),
 		}, "addresses")),
-		"roles":      describe("roles", rolesSchema(b.Roles)),
-		"hosts":      describe("hosts", map[string]any{"type": orNull("array"), "items": hostSchema(b.Roles)}),
-		"address":    describe("address", optional(addressSchema())),
-		"endpoint":   describe("endpoint", map[string]any{"type": orNull("string"), "minLength": 1}),
-		"parameters": describe("parameters", parameters),
-		"ssh": describe("ssh", optional(object(map[string]any{
-			"user": describe("ssh.user", map[string]any{"type": orNull("string"), "pattern": userName.String()}),
-			"port": describe("ssh.port", port()),
+		"roles":      described("roles", rolesSchema(b.Roles)),
+		"hosts":      described("hosts", map[string]any{"type": orNull("array"), "items": hostSchema(b.Roles)}),
+		"address":    described("address", optional(addressSchema())),
+		"endpoint":   described("endpoint", map[string]any{"type": orNull("string"), "minLength": 1}),
+		"parameters": described("parameters", parameters),
+		"secrets":    described("secrets", secretsSchema(b.Secrets)),
+		"signing":    described("signing", signingSchema()),
+		"ssh": described("ssh", optional(object(map[string]any{
+			"user": described("ssh.user", map[string]any{"type": orNull("string"), "pattern": userName.String()}),
+			"port": described("ssh.port", port()),
 		}))),
-	}, slices.Concat([]string{"cluster", "bundle", "coordinator"}, requiredTops(b.Roles, parameters))...)
+	}, slices.Concat([]string{"cluster", "bundle", "coordinator"}, requiredTops(b.Bundle, parameters))...)
 	top["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	top["title"] = "cluster.yaml for " + b.Name + " " + b.Version
 	if b.Summary != "" {
@@ -93,9 +100,12 @@ func texts[T ~string](words []T) []any {
 }
 
 // requiredTops are the keys that a bundle makes required.
-func requiredTops(roles []Role, parameters map[string]any) []string {
+func requiredTops(b *Bundle, parameters map[string]any) []string {
 	var out []string
-	if slices.ContainsFunc(roles, func(r Role) bool { return len(r.Counts) > 1 }) {
+	if slices.ContainsFunc(b.Secrets, func(s manifest.Secret) bool { return s.Given != nil }) {
+		out = append(out, "secrets")
+	}
+	if slices.ContainsFunc(b.Roles, func(r Role) bool { return len(r.Counts) > 1 }) {
 		out = append(out, "roles")
 	}
 	if list, ok := parameters["required"].([]any); ok && len(list) > 0 {
@@ -109,7 +119,9 @@ func rolesSchema(roles []Role) map[string]any {
 	var required []string
 	for _, r := range roles {
 		fields := map[string]any{
-			"select":              described("roles.x.select", map[string]any{"type": orNull("object"), "propertyNames": map[string]any{"pattern": labelKey.String()}, "additionalProperties": map[string]any{"type": "string"}}),
+			"select": described("roles.x.select", map[string]any{
+				"type": orNull("object"), "propertyNames": map[string]any{"pattern": labelKey.String()}, "additionalProperties": map[string]any{"type": "string"},
+			}),
 			"allow_shared_tokens": described("roles.x.allow_shared_tokens", map[string]any{"type": []any{"boolean", "null"}}),
 		}
 		var must []string
@@ -164,5 +176,34 @@ func addressSchema() map[string]any {
 		"interface": described("address.interface", map[string]any{"type": orNull("string"), "pattern": `^[^/ ]+$`, "maxLength": 15}),
 	})
 	m["minProperties"] = 1
+	return m
+}
+
+// secretsSchema has an entry for each secret whose value may come from the operator.
+func secretsSchema(secrets []manifest.Secret) map[string]any {
+	properties := map[string]any{}
+	var required []string
+	for _, s := range secrets {
+		if s.PerHost {
+			continue
+		}
+		source := object(map[string]any{
+			"file": map[string]any{"type": "string", "pattern": "^[^/]", "description": "A file with the value, relative to this one."},
+			"env":  map[string]any{"type": "string", "pattern": variableName.String(), "description": "The name of a variable with the value."},
+			"set":  map[string]any{"const": true, "description": "Handed over with coordinator secret set " + s.Name + "."},
+		})
+		source["minProperties"], source["maxProperties"] = 1, 1
+		if s.Summary != "" {
+			source["description"] = s.Summary
+		}
+		properties[s.Name] = source
+		if s.Given != nil {
+			required = append(required, s.Name)
+		}
+	}
+	m := object(properties, required...)
+	if required == nil {
+		m["type"] = orNull("object")
+	}
 	return m
 }

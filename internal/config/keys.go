@@ -15,7 +15,7 @@ type keyInfo struct {
 	fallback any
 }
 
-// keyInfos has the keys in the order in which people think of them. A * stands for any role, [] for any host.
+// keyInfos has the keys in the order in which people think of them. A * stands for any role or secret, [] for any host.
 var keyInfos = []keyInfo{
 	{"cluster", "Names the installation on every host: it lives in /opt/<cluster> and /var/lib/<cluster>.", fmt.Sprintf("at most %d lower-case letters, digits and hyphens", maxClusterName), nil},
 	{"bundle", "The bundle's directory, relative to this file.", "relative path", nil},
@@ -39,6 +39,13 @@ var keyInfos = []keyInfo{
 	{"address.interface", "A host's own address is that of this interface.", "name of a network interface, such as eth0", nil},
 	{"endpoint", "The name or address under which the whole installation is reached, such as a load balancer.", "host, or host and port", nil},
 	{"parameters", "The settings of the software. What is not said has the bundle's default.", "mapping of the bundle's parameters", nil},
+	{"secrets", "Where the values of the bundle's secrets come from. The values themselves never stand in this file.", "mapping of the bundle's secrets", nil},
+	{"secrets.*", "", "one of {file: path, relative to this file}, {env: NAME} and {set: true}", nil},
+	{"signing", "Whose word on a generation counts. Without it, generations are not signed.", "mapping", nil},
+	{"signing.id", "Tells clusters apart that have one name and one set of keys. Without it: the cluster's name.", "lower-case letters, digits and hyphens", nil},
+	{"signing.keys", "Public keys as `coordinator key public` prints them, or files with one, relative to this file.", "list of at least 1 item, each a key in base64 or a relative path", nil},
+	{"signing.threshold", "How many of the keys must have signed. Without it: all.", "whole number from 1 to the number of keys", nil},
+	{"signing.expires", "How long a signed generation is good.", "duration, such as 720h", "720h"},
 	{"ssh", "How `coordinator push` logs in. Keys are given on its command line.", "mapping", nil},
 	{"ssh.user", "Whom to log in as; root, or a user with sudo that asks for no password.", "user name", defaultSSHUser},
 	{"ssh.port", "TCP port of the SSH server.", "whole number from 1 to 65535", int64(defaultSSHPort)},
@@ -53,6 +60,9 @@ func infoOf(key string) (keyInfo, bool) {
 		if more {
 			general += "." + field
 		}
+	}
+	if strings.HasPrefix(key, "secrets.") {
+		general = "secrets.*"
 	}
 	if rest, ok := strings.CutPrefix(key, "hosts["); ok {
 		if _, field, more := strings.Cut(rest, "]."); more {

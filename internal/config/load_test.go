@@ -102,12 +102,12 @@ func TestFilesThatAreNotThere(t *testing.T) {
 			`DIR/bundle/bundle.yaml:5:53: warning: packages.app.sources.arm64: the bundle has no directory "pkg/arm64"`,
 		}},
 		{name: "no architecture is there", files: map[string]string{"bundle/pkg/arm64/bin/app": "", "bundle/pkg/amd64/bin/app": ""}, want: []string{
-			`DIR/bundle/bundle.yaml:5:18: packages.app.sources: none of the package's directories exists`,
+			`DIR/bundle/bundle.yaml:5:18: packages.app.sources: none of the package's sources exists`,
 			`DIR/bundle/bundle.yaml:5:35: warning: packages.app.sources.amd64: the bundle has no directory "pkg/amd64"`,
 			`DIR/bundle/bundle.yaml:5:53: warning: packages.app.sources.arm64: the bundle has no directory "pkg/arm64"`,
 		}},
 		{name: "a package is a file", files: map[string]string{"bundle/pkg/arm64/bin/app": "", "bundle/pkg/arm64": "x"}, want: []string{
-			`DIR/bundle/bundle.yaml:5:53: packages.app.sources.arm64: "pkg/arm64" is not a directory`,
+			`DIR/bundle/bundle.yaml:5:53: packages.app.sources.arm64: "pkg/arm64" is neither a directory nor named like an archive`,
 		}},
 		{name: "a link leads out of the bundle", files: map[string]string{"bundle/ok.sh": "", "secret": "x"}, link: [2]string{"../secret", "bundle/ok.sh"}, want: []string{
 			`DIR/bundle/bundle.yaml:8:42: checks.ok.script: the file "ok.sh" cannot be used: path escapes from parent`,

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 	template "text/template/parse"
 
 	"gopkg.in/yaml.v3"
@@ -12,7 +14,7 @@ import (
 
 // Use is a place where a template of the bundle reads a value.
 type Use struct {
-	// Kind is file, unit or check; Name is what bundle.yaml calls it.
+	// Kind is file, unit, check, step or rule; Name is what bundle.yaml calls it.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
 	Place
@@ -43,7 +45,29 @@ func (b *BundleText) Uses(read func(path string) ([]byte, error)) ([]Use, Proble
 		f.inline(use, c.Summary, "checks", c.Name, "summary")
 		f.inline(use, c.Remedy, "checks", c.Name, "remedy")
 	}
+	for _, s := range b.Steps {
+		f.file(Use{Kind: "step", Name: s.Name, Roles: s.Roles}, s.Script)
+	}
+	f.rules()
 	return f.uses, f.problems
+}
+
+// rules looks through what must hold between parameters. A rule is for the cluster as a whole.
+func (f *useFinder) rules() {
+	var roles []manifest.Role
+	for _, r := range f.bundle.Roles {
+		roles = append(roles, r.Name)
+	}
+	_, list := childNode(f.bundle.top, "rules")
+	for i, r := range f.bundle.Rules {
+		line := 0
+		if list != nil && i < len(list.Content) {
+			line = list.Content[i].Line
+		}
+		_ = f.scan(r.Assert, func(reference []string, _ int) {
+			f.add(Use{Kind: "rule", Name: strings.Join(r.Keys, ", "), Place: Place{f.bundle.File, line}, Roles: roles, path: reference})
+		})
+	}
 }
 
 type useFinder struct {
@@ -59,13 +83,13 @@ func (f *useFinder) file(use Use, path string) {
 	text, err := f.read(path)
 	if err == nil {
 		err = f.scan(string(text), func(reference []string, line int) {
-			use.path, use.Place = reference, Place{path, line}
+			use.path, use.Place = reference, Place{filepath.Join(f.bundle.Dir, path), line}
 			f.add(use)
 		})
 	}
 	if err != nil && !f.missing[path] {
 		f.missing[path] = true
-		f.problems = append(f.problems, Problem{File: path, Message: "what it uses is not known: " + cause(err).Error(), Remedy: "correct the template; `coordinator genconf --check` says more", Warning: true})
+		f.problems = append(f.problems, Problem{File: filepath.Join(f.bundle.Dir, path), Message: "what it uses is not known: " + cause(err).Error(), Remedy: "correct the template; `coordinator genconf --check` says more", Warning: true})
 	}
 }
 
@@ -80,7 +104,7 @@ func (f *useFinder) inline(use Use, text string, keys ...string) {
 	}
 	// genconf tells what is wrong with it; here it only uses nothing.
 	_ = f.scan(text, func(reference []string, _ int) {
-		use.path, use.Place = reference, Place{bundleFile, line}
+		use.path, use.Place = reference, Place{f.bundle.File, line}
 		f.add(use)
 	})
 }

@@ -32,12 +32,15 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("references to other documents are not allowed: %s", url)
 }
 
-func newCompiler() *jsonschema.Compiler {
+func newCompiler(raw map[string]any) *jsonschema.Compiler {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(noLoader{})
 	c.AssertFormat()
 	for name, f := range formats {
+		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: f.validate})
+	}
+	for name, f := range namedFormats(raw) {
 		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: f.validate})
 	}
 	return c
@@ -51,7 +54,7 @@ func compile(raw map[string]any, pointers ...string) (compiled []*jsonschema.Sch
 			compiled, err = nil, fmt.Errorf("%v", p)
 		}
 	}()
-	c := newCompiler()
+	c := newCompiler(raw)
 	if err := c.AddResource(schemaURL, raw); err != nil {
 		return nil, err
 	}
@@ -295,9 +298,7 @@ func (r *schemaReader) readWord(keyword string, c cursor, pointer string, filled
 		if text == "" {
 			return
 		}
-		_, own := formats[text]
-		_, standard := standardFormats[text]
-		if !own && !standard {
+		if _, known := formatNamed(text); !known {
 			c.fail("unknown format "+quote(text)+suggestion(text, formatNames), "the formats are "+join(formatNames, "and"))
 		}
 	case "pattern":

@@ -249,8 +249,8 @@ func (e explainer) leaf(err *jsonschema.ValidationError, around []string) {
 	case *kind.Const:
 		fail("must be "+show(k.Want)+", "+found, "write "+show(k.Want))
 	case *kind.Format:
-		f := allFormats()[k.Want]
-		fail(shownFormat(k.Got)+" is not "+cmp.Or(f.what, "of the format "+k.Want), "write "+cmp.Or(f.what, "a value of the format "+k.Want)+exampleOf(raw, f.example))
+		f, _ := formatNamed(k.Want)
+		fail(shownFormat(k.Got)+" is not "+cmp.Or(f.what, "of the format "+k.Want)+mistake(k), "write "+cmp.Or(f.what, "a value of the format "+k.Want)+exampleOf(raw, f.example))
 	case *kind.Minimum, *kind.Maximum, *kind.ExclusiveMinimum, *kind.ExclusiveMaximum:
 		bounds, remedy := boundsOf(raw, k)
 		fail("must be "+bounds+", "+strings.Replace(found, "got the number", "found", 1), remedy)

@@ -230,6 +230,49 @@ func (v view) secret() bool {
 	return false
 }
 
+// holdsSecret says whether the value or anything in it may be secret.
+func (v view) holdsSecret() bool {
+	var search func(raw any, depth int) bool
+	search = func(raw any, depth int) bool {
+		if depth > maxDepth {
+			return false
+		}
+		switch raw := raw.(type) {
+		case map[string]any:
+			if raw["writeOnly"] == true {
+				return true
+			}
+			if next, ok := (view{in: v.in, raw: raw}).referred(); ok && search(next.raw, depth+maxDepth/4) {
+				return true
+			}
+			for _, below := range raw {
+				if search(below, depth+1) {
+					return true
+				}
+			}
+		case []any:
+			return slices.ContainsFunc(raw, func(below any) bool { return search(below, depth+1) })
+		}
+		return false
+	}
+	return slices.ContainsFunc(v.branches(), func(v view) bool { return search(v.raw, 0) })
+}
+
+// MaskAt masks what is secret in a parameter; way leads to it.
+func (b *BundleText) MaskAt(way []string, value any) any {
+	if value == nil {
+		return nil
+	}
+	all := []view{b.parametersText().top()}
+	for _, name := range way {
+		if anySecret(all) {
+			return Masked
+		}
+		all = children(all, name, false)
+	}
+	return maskBelow(all, value)
+}
+
 // children gives every schema that may apply to an entry or item. One too many only hides more.
 func children(all []view, token string, isItem bool) []view {
 	var out []view
@@ -262,9 +305,7 @@ func children(all []view, token string, isItem bool) []view {
 
 func anySecret(all []view) bool { return slices.ContainsFunc(all, view.secret) }
 
-// mask gives a copy of a value with every secret in it masked.
-func (s *schemaText) mask(value any) any { return maskBelow([]view{s.top()}, value) }
-
+// maskBelow gives a copy of a value with every secret in it masked. all are the schemas that may apply to it.
 func maskBelow(all []view, value any) any {
 	if anySecret(all) {
 		return Masked

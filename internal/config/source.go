@@ -60,6 +60,7 @@ func ReadSite(path string) (*Site, Problems) {
 		return nil, Problems{*problem}
 	}
 	report, top := parse(path, data)
+	report.conceal()
 	if top == nil {
 		return nil, report.sorted()
 	}

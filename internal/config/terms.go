@@ -113,8 +113,7 @@ func (v view) typed(t string, depth int) string {
 func (v view) format() (format, bool) {
 	name, _ := v.word("format")
 	s, _ := name.(string)
-	f, ok := allFormats()[s]
-	return f, ok
+	return formatNamed(s)
 }
 
 // text is what is said of a text beyond its type.

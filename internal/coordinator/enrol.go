@@ -41,7 +41,7 @@ type Credential struct {
 }
 
 // Enroll makes a host of an applicant. The token is consumed, the host made and its role assigned in one transaction;
-// the same key again is the same host and consumes nothing, so a lost answer costs nothing.
+// the same key with the same token again is the same host and consumes nothing, so a lost answer costs nothing.
 func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	address, err := checkApplicant(&a)
 	if err != nil {
@@ -79,6 +79,9 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 		}
 		if again = known.ID != ""; again {
 			host = known
+			if pushed, err = s.joinAgain(w, claim, &host); err != nil {
+				return err
+			}
 		} else {
 			host = hosts.Host{
 				ID:       fresh,
@@ -132,6 +135,26 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	s.log.Info("host enrolled", "host", host.ID, "name", host.Facts.Name, "address", host.Facts.Address,
 		"role", host.Role, "again", again)
 	return Credential{Host: host.ID, Chain: chain, Expires: expires}, nil
+}
+
+// joinAgain lets a host that was pushed to again take the newer token, so that this push is seen to have arrived. It stays
+// what it is; its key alone lets it in, also when the token is not good or the one that it has joined by.
+func (s *Service) joinAgain(w store.Writer, c claim, h *hosts.Host) (pushed string, err error) {
+	var record identity.TokenRecord
+	if err := read(w, keyTokens+string(c.token.ID()), &record); err != nil {
+		return "", err
+	}
+	if string(c.token.ID()) == h.JoinedBy || record.Admit(c.token, c.from, c.now) != nil {
+		return "", nil
+	}
+	record.Uses++
+	h.JoinedBy = string(record.ID)
+	return record.Host, errors.Join(
+		write(w, keyTokens+string(record.ID), record),
+		w.Delete(keyPushes+record.Host),
+		s.event(w, Event{Kind: "enrolled", Host: h.ID, From: c.from.String(),
+			Message: h.Facts.Name + " came again, by token " + string(record.ID) + ", and goes on" + roleWords(*h)}),
+	)
 }
 
 func roleWords(h hosts.Host) string {
@@ -249,7 +272,12 @@ func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p
 	if err != nil {
 		return p, err
 	}
-	member := roles.Member{Host: h.ID, Name: h.Facts.Name, Address: h.Facts.Address, Zone: h.Facts.Zone}
+	member := roles.Member{
+		Host: h.ID, Name: h.Facts.Name, Address: h.Facts.Address, Zone: h.Facts.Zone, Domain: domain(h, p.role.Spread),
+	}
+	if err := s.apart(roster, member, p.role, decision, operator); err != nil {
+		return p, errWaits("spare: " + err.Error() + "; an operator can assign it nevertheless")
+	}
 	p.roster, p.index, err = roster.Join(member, decision.Place, s.gen.spec.Reserved(p.role.Name))
 	switch {
 	case err == nil:

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"muster/internal/coordinator"
 	"muster/internal/fault"
 	"muster/internal/hosts"
 	"muster/internal/identity"
@@ -332,11 +333,11 @@ func TestWhoHangsUpAtOnceIsRecordedAllTheSame(t *testing.T) {
 func TestAStrangerCannotFillTheEvents(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for n := range 1500 {
+	crowd(1500, func(n int) {
 		if err := s.core.Turned(context.Background(), numberedAddress(n), "a replayed proof"); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-	}
+	})
 	if n := len(s.events("enrolment-denied")); n != 1000 {
 		t.Errorf("%d events, want 1000", n)
 	}
@@ -346,5 +347,56 @@ func TestAStrangerCannotFillTheEvents(t *testing.T) {
 	}
 	if n := len(s.events("enrolment-denied")); n != 1001 {
 		t.Errorf("later it is told again: %d events, want 1001", n)
+	}
+}
+
+func TestAHostThatIsPushedToAgainTakesTheNewerToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	h := s.join("master", 1)
+	s.push(coordinator.Push{Target: "web-1", Class: "refused", Message: "connection refused"})
+	a := numbered(1)
+	a.key, a.token = h.key, s.token("agent", 1, func(spec *identity.TokenSpec) { spec.Host = "web-1" })
+	for range 2 { // the second time, because the answer was lost
+		if c, err := s.apply(a); err != nil || c.Host != h.Host {
+			t.Fatal(c.Host, err)
+		}
+	}
+	if got := s.describe("node-1"); got.JoinedBy != a.token[4:16] || got.Role != "master" || s.uses(a.token) != 1 {
+		t.Errorf("%v, %d uses", got, s.uses(a.token))
+	}
+	if rows, _ := s.list(0); len(rows) != 1 {
+		t.Errorf("%v", rows)
+	}
+	// One that is not good changes nothing, and keeps nobody out who has the key.
+	before := s.describe("node-1").JoinedBy
+	a.token = newSite(t).token("agent", 1)
+	if c, err := s.apply(a); err != nil || c.Host != h.Host || s.describe("node-1").JoinedBy != before {
+		t.Error(c.Host, err)
+	}
+}
+
+// Whoever comes last, the directory shows what is on disk.
+func TestAHostThatComesAgainWhileItIsRemovedLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for n := range 20 {
+		h := s.join("master", n)
+		a := numbered(n)
+		a.key, a.token = h.key, s.token("agent", 1)
+		var both sync.WaitGroup
+		both.Go(func() { _, _ = s.apply(a) })
+		both.Go(func() {
+			if err := s.core.Remove(context.Background(), operator, string(h.Host)); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Wait()
+	}
+	if rows, _ := s.list(0); len(rows) != 0 {
+		t.Errorf("%d hosts are still listed", len(rows))
+	}
+	if got := strings.Join(s.members(), ""); got != "" {
+		t.Errorf("in the roster: %s", got)
 	}
 }

@@ -19,6 +19,8 @@ type generation struct {
 	// refs are the late values that each role's artifacts name; rosters the counted roles among them.
 	refs    map[manifest.Role][]string
 	rosters map[manifest.Role][]manifest.Role
+	// secrets are those that each role's artifacts use and may read.
+	secrets map[manifest.Role][]manifest.Secret
 	// awaited are the roles that another role comes after.
 	awaited map[manifest.Role]bool
 }
@@ -38,11 +40,14 @@ func newGeneration(g *manifest.Generation, manifests map[manifest.Role]*manifest
 			return nil, fmt.Errorf("the generation has no manifest for role %s", e.Name)
 		}
 		n.entries[e.Name] = e
-		rs = append(rs, roles.Role{Name: e.Name, Count: e.Count, Select: e.Select})
+		rs = append(rs, roles.Role{Name: e.Name, Count: e.Count, Select: e.Select, Spread: e.Spread})
 		n.refs[e.Name] = late.Refs(m.Late)
 		for _, before := range e.After {
 			n.awaited[before] = true
 		}
+	}
+	if err := n.findSecrets(); err != nil {
+		return nil, err
 	}
 	for role, refs := range n.refs {
 		for _, e := range g.Roles {

@@ -146,7 +146,8 @@ func (s *Service) Remove(ctx context.Context, actor, name string) error {
 	return nil
 }
 
-// RecordPush keeps how a push ended, unless the host has already enrolled with the seed that it carried.
+// RecordPush keeps how a push ended, unless the host has already enrolled: then it stands for itself, and only a push that
+// failed is an event.
 func (s *Service) RecordPush(ctx context.Context, p Push) error {
 	p.Target, p.Class = clip(p.Target, 253), clip(p.Class, 64)
 	p.Message, p.Remedy, p.Time = clip(p.Message, 1024), clip(p.Remedy, 1024), s.clock()
@@ -157,8 +158,12 @@ func (s *Service) RecordPush(ctx context.Context, p Push) error {
 		if err := read(w, keyTokens+p.Token, &token); err != nil {
 			return err
 		}
-		if joined = token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
-			return nil
+		known, err := s.directory.get(p.Target)
+		if joined = err == nil || token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
+			if p.OK {
+				return nil
+			}
+			return s.event(w, Event{Kind: "push-failed", Host: known.host.ID, Message: p.Target + ": " + p.Message})
 		}
 		return write(w, keyPushes+p.Target, p)
 	})

@@ -17,27 +17,34 @@ import (
 	operatorv1 "muster/proto/muster/operator/v1"
 )
 
-// fill joins hosts 0 to n-1 by one token, a disk write for many of them.
+// fill joins hosts 0 to n-1 by one token.
 func (s *site) fill(n int) {
 	s.Helper()
 	token := s.token("public-agent", n)
-	key := make(chan applicant)
+	crowd(n, func(i int) {
+		a := numbered(i)
+		a.token = token
+		if _, err := s.apply(a); err != nil {
+			s.Error(err)
+		}
+	})
+}
+
+// crowd calls f with 0 to n-1, many at once, so that they share disk writes.
+func crowd(n int, f func(int)) {
+	numbers := make(chan int)
 	var all sync.WaitGroup
-	for range 64 {
+	for range 128 {
 		all.Go(func() {
-			for a := range key {
-				if _, err := s.apply(a); err != nil {
-					s.Error(err)
-				}
+			for i := range numbers {
+				f(i)
 			}
 		})
 	}
 	for i := range n {
-		a := numbered(i)
-		a.token = token
-		key <- a
+		numbers <- i
 	}
-	close(key)
+	close(numbers)
 	all.Wait()
 }
 
@@ -56,7 +63,7 @@ func (s *site) list(size int) (rows []*operatorv1.Host, pages int) {
 func (s *site) push(p coordinator.Push) {
 	s.Helper()
 	if err := s.core.RecordPush(context.Background(), p); err != nil {
-		s.Fatal(err)
+		s.Error(err)
 	}
 }
 
@@ -64,9 +71,9 @@ func TestPagesShowEveryHostOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.fill(2000)
-	for n := range 700 {
+	crowd(700, func(n int) {
 		s.push(coordinator.Push{Target: fmt.Sprintf("target-%03d", n), Class: "refused", Message: "connection refused", Remedy: "start sshd"})
-	}
+	})
 	for size, want := range map[int]int{0: 6, 1: 2701, 7: 386, 500: 6, 1000: 3, 2700: 3, 1 << 30: 3} {
 		rows, pages := s.list(size)
 		if pages != want {
@@ -414,4 +421,18 @@ func TestEventsAreTheNewestAndPruned(t *testing.T) {
 	if n := len(s.events("enrolment-denied")); n != 30 {
 		t.Errorf("%d of 30 are left", n)
 	}
+}
+
+func TestAPushToAHostThatHasJoinedIsARowOfTheHostsOwn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.join("agent", 1)
+	before := s.state()
+	s.push(coordinator.Push{Target: "10.0.0.2", OK: true})
+	s.push(coordinator.Push{Target: "10.0.0.2", Class: "refused", Message: "connection refused"})
+	s.wantState(before)
+	if rows, _ := s.list(0); len(rows) != 1 || rows[0].Push != "" {
+		t.Errorf("%v", rows)
+	}
+	s.wantEvent("push-failed", "10.0.0.2: connection refused")
 }

@@ -1,9 +1,6 @@
 package coordinator
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net"
 	"strconv"
@@ -54,7 +51,7 @@ func (s *Service) direct(r store.Reader, h hosts.Host) (*syncv1.Directive, error
 	default:
 		out.Action = &syncv1.Directive_Wait{Wait: &syncv1.Wait{Reason: d.Reason, ComeBack: durationpb.New(d.ComeBack)}}
 	}
-	out.Id = digestOf(out)
+	out.Id = s.name(out)
 	return out, nil
 }
 
@@ -67,19 +64,10 @@ func (s *Service) plan(h hosts.Host, values map[string]string) *syncv1.Plan {
 		ManifestSize:   entry.Manifest.Size,
 		Late:           values,
 		Sources:        s.gen.sources(),
+		SecretsId:      s.secretsID(values),
 	}
-	p.Id = digestOf(p)[:16]
+	p.Id = s.name(p)[:16]
 	return p
-}
-
-// digestOf names a message by its content. JSON of a map is ordered, so equal content has an equal name.
-func digestOf(message any) string {
-	raw, err := json.Marshal(message)
-	if err != nil {
-		panic(fmt.Sprintf("a directive that cannot be encoded: %v", err))
-	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
 }
 
 // lateValues are those that the host's artifacts name, and in words those that are not known yet.
@@ -110,8 +98,16 @@ func (s *Service) lateValues(r store.Reader, h hosts.Host) (map[string]string, [
 			missing = append(missing, waiting)
 		}
 	}
-	values := make(map[string]string)
+	values := make(late.Values)
+	absent, err := s.secretValues(r, h.Role, hostLabel(h.ID), values)
+	if err != nil {
+		return nil, nil, err
+	}
+	missing = append(missing, absent...)
 	for _, ref := range s.gen.refs[h.Role] {
+		if _, ok := late.SecretName(ref); ok {
+			continue
+		}
 		if v := known[ref]; v != "" {
 			values[ref] = v
 		} else if strings.HasPrefix(ref, "Host.") || complete {

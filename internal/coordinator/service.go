@@ -17,6 +17,7 @@ import (
 	"muster/internal/hosts"
 	"muster/internal/identity"
 	"muster/internal/manifest"
+	"muster/internal/secrets"
 	"muster/internal/store"
 )
 
@@ -27,17 +28,22 @@ type Options struct {
 	Manifests map[manifest.Role]*manifest.Manifest
 	// Generation is the one that hosts are to install.
 	Generation *manifest.Generation
-	Log        *slog.Logger
-	Clock      func() time.Time
-	Random     io.Reader
+	// Vault keeps the secrets. A generation that has some cannot be served without one.
+	Vault  *secrets.Vault
+	Log    *slog.Logger
+	Clock  func() time.Time
+	Random io.Reader
 }
 
 // Service is the core. Its methods may be called concurrently; calls for different hosts do not wait for each other
 // except for the disk.
 type Service struct {
-	store  store.Store
-	ca     *identity.CA
-	gen    *generation
+	store store.Store
+	ca    *identity.CA
+	gen   *generation
+	vault *secrets.Vault
+	// naming is the key of name.
+	naming []byte
 	log    *slog.Logger
 	clock  func() time.Time
 	random io.Reader
@@ -56,7 +62,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		store: o.Store, ca: o.CA, gen: gen, log: o.Log, clock: o.Clock, random: o.Random,
+		store: o.Store, ca: o.CA, gen: gen, vault: o.Vault, log: o.Log, clock: o.Clock, random: o.Random,
 		directory: newDirectory(),
 	}
 	if s.clock == nil {
@@ -69,6 +75,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if err := s.adopt(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.prepareSecrets(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -138,6 +147,7 @@ const (
 	keyRosters   = "rosters/"
 	keyPushes    = "pushes/"
 	keyEvents    = "events/"
+	keyNaming    = "naming"
 )
 
 // read leaves v as it is when the key is absent.

@@ -106,6 +106,7 @@ func (s *Service) CreateSeed(ctx context.Context, actor string, spec identity.To
 		Agents:  make(map[manifest.Arch]seed.Agent, len(g.Agents)),
 		Sources: s.gen.sources(),
 		Address: g.Address,
+		Signing: g.Signing,
 	}
 	for arch, blob := range g.Agents {
 		made.Agents[arch] = seed.Agent{Digest: blob.Digest, Size: blob.Size}

@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// Sources are base URLs in order of preference; a blob is at <base>/<Path(digest)>.
 	Sources []string
+	// Directories allows file:///directory as a source, for a host that installs from a disk it was handed.
+	Directories bool
 	// Log is told of every failed try.
 	Log func(Event)
 	// GiveUpAfter ends a fetch that has gained nothing for so long; 0 means never.
@@ -65,7 +67,7 @@ type Fetcher struct {
 
 // New checks the options and returns a Fetcher.
 func New(opt Options) (*Fetcher, error) {
-	sources, err := newSources(opt.Sources)
+	sources, err := newSources(opt.Sources, opt.Directories)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +95,9 @@ func New(opt Options) (*Fetcher, error) {
 		}
 	}
 	transport.DisableCompression, transport.Proxy = true, nil
+	if opt.Directories {
+		transport.RegisterProtocol("file", http.NewFileTransport(http.Dir("/")))
+	}
 	return &Fetcher{
 		opt: opt,
 		client: &http.Client{

@@ -49,6 +49,32 @@ func TestRefusedRequests(t *testing.T) {
 	}
 }
 
+func TestADirectoryIsASourceWhereItIsAllowed(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	file := filepath.Join(from, fetch.Path(blobOf(content).Digest))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// What is here already is not read again.
+	if err := os.WriteFile(filepath.Join(to, string(blobOf(content).Digest)+".part"), content[:1000], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, _ := newFetcher(t, fetch.Options{Sources: []string{"file://" + from}, Directories: true})
+	path, err := f.Fetch(t.Context(), blobOf(content), to, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBlob(t, path, to)
+	for _, base := range []string{"file://host/etc", "file:relative", "file:///etc?x"} {
+		if _, err := fetch.New(fetch.Options{Sources: []string{base}, Directories: true}); !errors.Is(err, fetch.ErrInvalid) {
+			t.Errorf("source %q: got %v, want ErrInvalid", base, err)
+		}
+	}
+}
+
 func TestPath(t *testing.T) {
 	d := blobOf(content).Digest
 	if got, want := fetch.Path(d), "blobs/"+string(d[:2])+"/"+string(d); got != want {

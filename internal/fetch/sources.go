@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -27,12 +28,14 @@ type sources struct {
 	all []*source
 }
 
-func newSources(bases []string) (*sources, error) {
+func newSources(bases []string, directories bool) (*sources, error) {
 	s := &sources{}
 	seen := make(map[string]bool)
 	for _, base := range bases {
 		u, err := url.Parse(base)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		web := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+		local := directories && err == nil && u.Scheme == "file" && u.Host == "" && path.IsAbs(u.Path)
+		if !web && !local || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 			return nil, &Error{
 				Class:  ErrInvalid,
 				What:   fmt.Sprintf("source %q is not a base URL", base),

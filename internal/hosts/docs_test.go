@@ -25,7 +25,7 @@ marked *working* silence means trouble.
 | phase | what it means | working | the host may say next | the coordinator answers |
 |---|---|---|---|---|
 %s
-Operators move a host where hosts cannot: ` + "`coordinator hosts assign`" + ` from enrolled to assigned,
+Operators move a host where hosts cannot: ` + "`coordinator hosts approve`" + ` from enrolled to assigned,
 ` + "`coordinator hosts retry`" + ` from failed to assigned, with a new attempt, and ` + "`coordinator hosts remove`" + ` from any phase to
 removed. What a host says of an older attempt is kept as a report and changes no phase.
 

@@ -102,3 +102,19 @@ func urlText(s string) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// HasSecret says whether a text that was rendered in this space has the placeholder of a secret.
+func (s *Space) HasSecret(text []byte) bool {
+	for rest := string(text); ; {
+		_, after, found := strings.Cut(rest, s.marker)
+		if !found {
+			return false
+		}
+		if n, _, ok := slotNumber(after); ok && n < len(s.slots) {
+			if _, secret := SecretName(s.slots[n].Ref); secret {
+				return true
+			}
+		}
+		rest = after
+	}
+}

@@ -39,6 +39,9 @@ func DecodeGeneration(data []byte) (*Generation, error) {
 	return g, nil
 }
 
+// Decode reads other JSON into v as strictly as DecodeManifest reads a manifest.
+func Decode(data []byte, v any) error { return decode(data, v) }
+
 func encode(v any) ([]byte, error) {
 	data, err := json.MarshalIndent(v, "", "  ")
 	return append(data, '\n'), err

@@ -16,6 +16,10 @@ type Generation struct {
 	Endpoint string        `json:"endpoint,omitempty"`
 	Address  Detection     `json:"address"`
 	SSH      SSH           `json:"ssh"`
+	// Files are the other files that have names, by their paths relative to generation.json.
+	Files map[string]Blob `json:"files,omitempty"`
+	// Signing is nil where generations are not signed.
+	Signing *Signing `json:"signing,omitempty"`
 }
 
 // Coordinator is how hosts reach the coordinator.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"strconv"
+	"text/template"
 
 	"muster/internal/late"
 )
@@ -37,6 +38,8 @@ type Renderer struct {
 	data      map[string]any
 	counted   bool
 	preflight bool
+	// extra are functions that only rules have.
+	extra template.FuncMap
 	// withheld says why .Secret is not there, if it is not.
 	withheld *late.Error
 }

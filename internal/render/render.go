@@ -33,7 +33,7 @@ func (r *Renderer) Render(file string, text []byte) ([]byte, error) {
 		return nil, &Error{File: file, Message: "the template holds a placeholder of this generation", Remedy: "write {{ .Host.Name }} and so on instead"}
 	}
 	run := &execution{Renderer: r, file: file, text: string(text)}
-	t, err := template.New(rootName).Option("missingkey=error").Funcs(r.space.Functions()).Funcs(r.replaced()).Parse(run.text)
+	t, err := template.New(rootName).Option("missingkey=error").Funcs(r.space.Functions()).Funcs(r.replaced()).Funcs(r.extra).Parse(run.text)
 	if err != nil {
 		return nil, run.parseError(err)
 	}

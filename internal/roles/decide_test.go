@@ -12,7 +12,7 @@ import (
 // The bundle of these tests: three masters, any number of agents and edges.
 func bundle() []roles.Role {
 	return []roles.Role{
-		{Name: "master", Count: 3},
+		{Name: "master", Count: 3, Select: map[string]string{"class": "control"}},
 		{Name: "agent", Select: map[string]string{"class": "compute"}},
 		{Name: "edge", Select: map[string]string{"class": "compute", "net": "public"}},
 		{Name: "nobody"},
@@ -86,6 +86,11 @@ func TestDecide(t *testing.T) {
 		{
 			name: "a selector wants the label's value, not only its key",
 			host: roles.Candidate{Labels: map[string]string{"class": "storage"}},
+			why:  "no selector matches",
+		},
+		{
+			name: "no selector gives a counted role: labels are the host's own word",
+			host: roles.Candidate{Labels: map[string]string{"class": "control"}},
 			why:  "no selector matches",
 		},
 		{

@@ -32,6 +32,8 @@ type Role struct {
 	Count int
 	// Select lists labels that a host must have, all of them; an empty one selects nobody.
 	Select map[string]string
+	// Spread keeps the members of a counted role apart; nil if it does not matter where they are.
+	Spread *manifest.Spread
 }
 
 // Listed is a host, or all hosts of a prefix, that the cluster config names.

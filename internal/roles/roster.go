@@ -15,6 +15,8 @@ type Member struct {
 	Name    string   `json:"name"`
 	Address string   `json:"address"`
 	Zone    string   `json:"zone,omitempty"`
+	// Domain is the value of the label that the role is spread over, as it was when the host joined.
+	Domain string `json:"domain,omitempty"`
 }
 
 // Roster is the membership of one counted role. Its length is the role's count; a place without a host is free.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,11 +48,13 @@ type site struct {
 	ca       *identity.CA
 	store    store.Store
 	address  string
+	read     atomic.Int64 // bytes that the hosts' door has taken from the network
 	socket   string
 	operator operatorv1.OperatorServiceClient
 
-	mu  sync.Mutex
-	now time.Time
+	mu        sync.Mutex
+	now       time.Time
+	strangers []*grpc.ClientConn
 }
 
 func newSite(t testing.TB) *site {
@@ -95,7 +98,7 @@ func newSite(t testing.TB) *site {
 	must(err)
 	operatorListener, err := rpc.ListenOperator(s.socket)
 	must(err)
-	go func() { _ = door.Serve(listener) }()
+	go func() { _ = door.Serve(counting{listener, &s.read}) }()
 	go func() { _ = operatorDoor.Serve(operatorListener) }()
 	t.Cleanup(func() {
 		door.Stop()
@@ -104,6 +107,28 @@ func newSite(t testing.TB) *site {
 	})
 	s.operator = operatorv1.NewOperatorServiceClient(dial(t, "unix:"+s.socket, insecure.NewCredentials()))
 	return s
+}
+
+// counting counts what is read from the connections of a listener.
+type counting struct {
+	net.Listener
+	read *atomic.Int64
+}
+
+func (l counting) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return countingConn{conn, l.read}, err
+}
+
+type countingConn struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (c countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
 }
 
 func (s *site) clock() time.Time {
@@ -136,7 +161,32 @@ func (s *site) connect(cert *tls.Certificate) *grpc.ClientConn {
 		s.Fatal(err)
 	}
 	config.Time = s.clock
-	return dial(s, "passthrough:///"+s.address, credentials.NewTLS(config))
+	conn := dial(s, "passthrough:///"+s.address, credentials.NewTLS(config))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cert == nil {
+		s.strangers = append(s.strangers, conn)
+	}
+	return conn
+}
+
+// closeAll closes the connections that were opened without a certificate.
+func (s *site) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.strangers {
+		_ = conn.Close()
+	}
+}
+
+func numGoroutines() int {
+	// Those that end by themselves have ended.
+	n := runtime.NumGoroutine()
+	for range 20 {
+		time.Sleep(5 * time.Millisecond)
+		n = min(n, runtime.NumGoroutine())
+	}
+	return n
 }
 
 func (s *site) token(role string, uses int32) string {

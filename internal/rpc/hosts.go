@@ -48,7 +48,7 @@ func NewHostServer(core *coordinator.Service, tlsConfig *tls.Config) (*grpc.Serv
 		return "the coordinator failed inside; its log says why"
 	})
 	server := grpc.NewServer(
-		grpc.Creds(strangerCredentials{credentials.NewTLS(tlsConfig)}),
+		grpc.Creds(strangerCredentials{credentials.NewTLS(tlsConfig), strangerTime}),
 		grpc.UnaryInterceptor(unary),
 		grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(maxMessage),

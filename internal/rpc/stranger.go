@@ -19,6 +19,7 @@ const (
 // strangerCredentials are TLS with bounds for the connections that show no certificate.
 type strangerCredentials struct {
 	credentials.TransportCredentials
+	time time.Duration
 }
 
 func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -26,11 +27,11 @@ func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 	if info, ok := auth.(credentials.TLSInfo); err != nil || ok && len(info.State.VerifiedChains) > 0 {
 		return conn, auth, err
 	}
-	return &stranger{Conn: conn, left: strangerBytes, end: time.AfterFunc(strangerTime, func() { _ = conn.Close() })}, auth, nil
+	return &stranger{Conn: conn, left: strangerBytes, end: time.AfterFunc(c.time, func() { _ = conn.Close() })}, auth, nil
 }
 
 func (c strangerCredentials) Clone() credentials.TransportCredentials {
-	return strangerCredentials{c.TransportCredentials.Clone()}
+	return strangerCredentials{c.TransportCredentials.Clone(), c.time}
 }
 
 func (strangerCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {

@@ -31,6 +31,8 @@ type Seed struct {
 	Sources []string `json:"sources"`
 	// Address chooses the host's own address.
 	Address manifest.Detection `json:"address"`
+	// Signing is whose word on a generation counts; nil if generations are not signed.
+	Signing *manifest.Signing `json:"signing,omitempty"`
 	// Labels are what the operator says of all hosts with this seed, such as a zone.
 	Labels map[string]string `json:"labels,omitempty"`
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"muster/internal/manifest"
+	"muster/internal/sign"
 )
 
 // What a seed may have at most; far above what anybody needs, far below what would hurt.
@@ -36,6 +37,7 @@ func (s *Seed) validate() error {
 		{"sources", each(s.Sources, ValidSource)},
 		{"address", validDetection(s.Address)},
 		{"labels", validLabels(s.Labels)},
+		{"signing", validSigning(s.Signing)},
 	}
 	for _, c := range checks {
 		if c.err != nil {
@@ -182,6 +184,14 @@ func validDetection(d manifest.Detection) error {
 		return fmt.Errorf("%.80q is not the name of an interface", d.Interface)
 	}
 	return nil
+}
+
+func validSigning(s *manifest.Signing) error {
+	if s == nil {
+		return nil
+	}
+	_, err := sign.Keys(*s)
+	return err
 }
 
 func validLabels(labels map[string]string) error {

@@ -135,6 +135,8 @@ func (g *gather) timeline(reports []*syncv1.Report) []string {
 		if !s.Ok {
 			result, colour = "failed", red
 			message, line.below = g.trouble(takenBySteps, message, s.Detail, s.Remedy)
+		} else {
+			line.below = g.detail(s.Detail)
 		}
 		line.cells = []string{
 			clock(r.Time, "01-02 15:04:05", g.now.Location()), phaseName(s.Phase), Safe(s.Name, maxWord),

@@ -100,7 +100,8 @@ func TestNothingIsAcknowledgedBeforeItIsOnDisk(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no strace on this machine")
 	}
-	child := storetest.Child("TestBolt", t.TempDir())
+	// One writer: with more, the next commit begins while the last one is being acknowledged.
+	child := storetest.Child("TestBolt", t.TempDir(), 1)
 	child.Args = append([]string{strace, "-f", "-e", "trace=pwrite64,fdatasync,fsync,msync,write", "-e", "signal=none", "--"}, child.Args...)
 	child.Path = strace
 	child.Stderr = nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"muster/internal/manifest"
+	"muster/internal/sign"
 )
 
 // immutable is true of whatever is named by its digest (RFC 8246).
@@ -37,6 +38,11 @@ func Artifacts(dir string) http.Handler {
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Type", "text/x-shellscript")
 		serveFile(w, r, dir, "install.sh")
+	})
+	mux.HandleFunc("GET /"+sign.File, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Content-Type", "application/json")
+		serveFile(w, r, dir, sign.File)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")

@@ -91,6 +91,7 @@ func (r result) all() string { return r.out + r.err }
 // run calls the operator's command line. The directory is the working one, because the path of a Unix socket is short.
 func (c *coordinator) run(args ...string) result {
 	c.t.Helper()
+	defer slow(c.t, "coordinator", args, time.Now())
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "./coordinator", args...)

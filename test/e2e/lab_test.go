@@ -36,6 +36,7 @@ func newLab(t *testing.T) *lab {
 
 // run gives the output of one lab command, and in the error what it said beside.
 func (l *lab) run(stdin []byte, args ...string) (string, error) {
+	defer slow(l.t, "lab", args, time.Now())
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, labProgram(), args...)
@@ -46,6 +47,13 @@ func (l *lab) run(stdin []byte, args ...string) (string, error) {
 		return stdout.String(), fmt.Errorf("lab %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return strings.TrimSpace(stdout.String()), nil
+}
+
+// slow tells of a command that took long, so that the log of a test shows where its time went.
+func slow(t *testing.T, program string, args []string, began time.Time) {
+	if took := time.Since(began); took > 2*time.Second {
+		t.Logf("%s %.60s took %.1f s", program, strings.Join(args, " "), took.Seconds())
+	}
 }
 
 func (l *lab) do(args ...string) string {

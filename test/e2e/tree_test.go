@@ -23,16 +23,32 @@ import (
 // not compared; whoever puts a file somewhere and takes it away again changes them.
 type tree map[string]string
 
+// imageDigests are those of the files in the image that all hosts share, by path. A host's own files, and those of the
+// image that it has touched, are in its upper directory.
+var imageDigests = make(map[string]string)
+
 // snapshot reads the whole tree of a host from outside.
 func (l *lab) snapshot(host int) tree {
 	l.t.Helper()
-	root := l.root(host)
+	root, upper := l.root(host), l.upper(host)
 	t := make(tree)
+	digest := func(path string) (string, error) {
+		name := strings.TrimPrefix(path, root)
+		if _, err := os.Lstat(upper + name); err == nil {
+			return hash(path)
+		}
+		if known := imageDigests[name]; known != "" {
+			return known, nil
+		}
+		made, err := hash(path)
+		imageDigests[name] = made
+		return made, err
+	}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return skipGone(err)
 		}
-		entry, err := describe(path)
+		entry, err := describe(path, digest)
 		if err != nil {
 			return skipGone(err)
 		}
@@ -56,7 +72,7 @@ func skipGone(err error) error {
 	return err
 }
 
-func describe(path string) (string, error) {
+func describe(path string, digest func(path string) (string, error)) (string, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return "", err
@@ -65,11 +81,11 @@ func describe(path string) (string, error) {
 	text := fmt.Sprintf("%v %d:%d", info.Mode(), owner.Uid, owner.Gid)
 	switch {
 	case info.Mode().IsRegular():
-		digest, err := hash(path)
+		sum, err := digest(path)
 		if err != nil {
 			return "", err
 		}
-		text += fmt.Sprintf(" %d bytes %s", info.Size(), digest)
+		text += fmt.Sprintf(" %d bytes %s", info.Size(), sum)
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, err := os.Readlink(path)
 		if err != nil {

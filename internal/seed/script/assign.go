@@ -3,9 +3,11 @@ package script
 import (
 	_ "embed"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"muster/internal/manifest"
+	"muster/internal/sign"
 )
 
 //go:embed agent.sh
@@ -27,6 +29,23 @@ func (a *assignments) setAgents(digests map[manifest.Arch]manifest.Blob) {
 		}
 		a.set("agent_"+string(arch), value)
 	}
+}
+
+// setSigning gives the words by which the bootstrap agent is told whose signatures count, none where nobody signs.
+// Labels and base64 have nothing in them that a shell would expand, so the words need no quotes of their own.
+func (a *assignments) setSigning(g *manifest.Generation) error {
+	var words []string
+	if s := g.Signing; s != nil {
+		if _, err := sign.Keys(*s); err != nil {
+			return fmt.Errorf("signing: %w", err)
+		}
+		words = append(words, "--cluster", g.Cluster, "--cluster-id", s.ID, "--threshold", strconv.Itoa(s.Threshold))
+		for _, key := range s.Keys {
+			words = append(words, "--key", key)
+		}
+	}
+	a.set("signing", strings.Join(words, " "))
+	return nil
 }
 
 // quote makes one word for a POSIX shell: in single quotes nothing but a single quote is special.

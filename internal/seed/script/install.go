@@ -24,6 +24,9 @@ func Install(g *manifest.Generation) ([]byte, error) {
 	top.set("cluster", g.Cluster)
 	top.set("default_sources", strings.Join(sources, " "))
 	top.setAgents(g.Agents)
+	if err := top.setSigning(g); err != nil {
+		return nil, err
+	}
 	var names []string
 	var cases strings.Builder
 	for _, e := range g.Roles {

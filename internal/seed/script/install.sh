@@ -2,13 +2,14 @@ usage() {
 	cat <<END
 Installs this host into the cluster $cluster, without a coordinator.
 
-  install.sh ROLE [--preflight-only | --skip-preflight] [--source URL]...
+  install.sh ROLE [--preflight-only | --skip-preflight] [--secrets FILE] [--source URL]...
   install.sh --uninstall [--purge] [--source URL]...
 
 ROLE is one of: $roles
 
   --preflight-only   only run the checks; nothing is changed
   --skip-preflight   install without checking first
+  --secrets FILE     the role's secrets, from: coordinator secret export --role ROLE
   --uninstall        remove the installation; its data stays
   --purge            with --uninstall: remove the data, too
   --source URL       where this file and blobs/ lie: http://, https:// or a directory; can be repeated
@@ -40,6 +41,7 @@ parse() {
 	preflight=''
 	uninstall=''
 	purge=''
+	secrets=''
 	sources=''
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -58,6 +60,12 @@ parse() {
 			shift
 			add_source "$1"
 			;;
+		--secrets)
+			[ $# -ge 2 ] || wrong "--secrets needs a file"
+			shift
+			secrets=$1
+			;;
+		--secrets=*) secrets=${1#--secrets=} ;;
 		--source=*) add_source "${1#--source=}" ;;
 		-*) wrong "unknown option $1" ;;
 		*)
@@ -68,6 +76,7 @@ parse() {
 		shift
 	done
 	[ -z "$purge" ] || [ -n "$uninstall" ] || wrong "--purge goes with --uninstall"
+	[ -z "$secrets" ] || [ -z "$uninstall" ] || wrong "--secrets and --uninstall exclude each other"
 	[ -z "$preflight" ] || [ -z "$uninstall" ] || wrong "$preflight and --uninstall exclude each other"
 	[ -n "$role" ] || [ -n "$uninstall" ] || wrong "say the role of this host, one of: $roles"
 	[ -z "$role" ] || choose_manifest || wrong "unknown role $role; the roles are: $roles"
@@ -104,7 +113,8 @@ run_agent() {
 		esac
 		set -- "$@" --source "$source"
 	done
-	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
+	# shellcheck disable=SC2086 # these are several words, none of which a shell would expand
+	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" $signing "$@"
 }
 
 main() {
@@ -123,7 +133,7 @@ main() {
 	if [ -n "$uninstall" ]; then
 		"$program" uninstall --cluster "$cluster" ${purge:+"$purge"}
 	else
-		run_agent ${preflight:+"$preflight"}
+		run_agent ${preflight:+"$preflight"} ${secrets:+--secrets "$secrets"}
 	fi
 }
 

@@ -8,7 +8,8 @@ main() {
 	obtain_agent
 	set --
 	for source in $sources; do set -- "$@" --source "$source"; done
-	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@" ||
+	# shellcheck disable=SC2086 # these are several words, none of which a shell would expand
+	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" $signing "$@" ||
 		fail "the installation failed, see above. $again"
 }
 

@@ -72,6 +72,9 @@ func StaticUserData(g *manifest.Generation, role manifest.Role, format Format) (
 	top.set("manifest", string(g.Roles[i].Manifest.Digest))
 	top.set("manifest_size", strconv.FormatInt(g.Roles[i].Manifest.Size, 10))
 	top.setAgents(g.Agents)
+	if err := top.setSigning(g); err != nil {
+		return nil, err
+	}
 	title := "Installs this host as " + string(role) + " of the cluster " + g.Cluster + ", without a coordinator. " +
 		"The web servers that have the generation stand in sources."
 	return wrap(title, top, terse(agentScript+staticScript), format)

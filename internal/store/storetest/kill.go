@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	childPlace = "MUSTER_STORETEST_PLACE"
+	childPlace   = "MUSTER_STORETEST_PLACE"
+	childWriters = "MUSTER_STORETEST_WRITERS"
 	// writers write in the child at the same time, so that updates share commits; each keeps its own keys.
 	writers = 8
 	rounds  = 8
@@ -25,11 +26,11 @@ const (
 
 func inChild() string { return os.Getenv(childPlace) }
 
-// Child is this test binary once more, running only the named test, whose Run then writes to place until it is killed
-// and says each acknowledged write on standard output: "ack WRITER NUMBER".
-func Child(test, place string) *exec.Cmd {
+// Child is this test binary once more, running only the named test, whose Run then lets that many writers write to
+// place until it is killed. It says each acknowledged write on standard output: "ack WRITER NUMBER".
+func Child(test, place string, writers int) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.count=1", "-test.timeout=1m")
-	cmd.Env = append(os.Environ(), childPlace+"="+place)
+	cmd.Env = append(os.Environ(), childPlace+"="+place, childWriters+"="+strconv.Itoa(writers))
 	cmd.Stderr = os.Stderr
 	return cmd
 }
@@ -38,6 +39,10 @@ func Child(test, place string) *exec.Cmd {
 // one is seen.
 func writeUntilKilled(t *testing.T, open Open, place string) {
 	s, err := open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writers, err := strconv.Atoi(os.Getenv(childWriters))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +96,7 @@ func testKill(t *testing.T, open Open) {
 	acknowledged := make([]int, writers) // the number of writes of each writer
 	total := 0
 	for round := range rounds {
-		for writer, n := range killedAfter(t, Child(parent, place), time.Duration(20+rand.IntN(180))*time.Millisecond) {
+		for writer, n := range killedAfter(t, Child(parent, place, writers), time.Duration(20+rand.IntN(180))*time.Millisecond) {
 			if n < acknowledged[writer] {
 				t.Fatalf("round %d: writer %d began again at %d after %d were acknowledged", round, writer, n, acknowledged[writer])
 			}

@@ -120,13 +120,14 @@ usage() {
 	cat <<END
 Installs this host into the cluster $cluster, without a coordinator.
 
-  install.sh ROLE [--preflight-only | --skip-preflight] [--source URL]...
+  install.sh ROLE [--preflight-only | --skip-preflight] [--secrets FILE] [--source URL]...
   install.sh --uninstall [--purge] [--source URL]...
 
 ROLE is one of: $roles
 
   --preflight-only   only run the checks; nothing is changed
   --skip-preflight   install without checking first
+  --secrets FILE     the role's secrets, from: coordinator secret export --role ROLE
   --uninstall        remove the installation; its data stays
   --purge            with --uninstall: remove the data, too
   --source URL       where this file and blobs/ lie: http://, https:// or a directory; can be repeated
@@ -158,6 +159,7 @@ parse() {
 	preflight=''
 	uninstall=''
 	purge=''
+	secrets=''
 	sources=''
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -176,6 +178,12 @@ parse() {
 			shift
 			add_source "$1"
 			;;
+		--secrets)
+			[ $# -ge 2 ] || wrong "--secrets needs a file"
+			shift
+			secrets=$1
+			;;
+		--secrets=*) secrets=${1#--secrets=} ;;
 		--source=*) add_source "${1#--source=}" ;;
 		-*) wrong "unknown option $1" ;;
 		*)
@@ -186,6 +194,7 @@ parse() {
 		shift
 	done
 	[ -z "$purge" ] || [ -n "$uninstall" ] || wrong "--purge goes with --uninstall"
+	[ -z "$secrets" ] || [ -z "$uninstall" ] || wrong "--secrets and --uninstall exclude each other"
 	[ -z "$preflight" ] || [ -z "$uninstall" ] || wrong "$preflight and --uninstall exclude each other"
 	[ -n "$role" ] || [ -n "$uninstall" ] || wrong "say the role of this host, one of: $roles"
 	[ -z "$role" ] || choose_manifest || wrong "unknown role $role; the roles are: $roles"
@@ -241,7 +250,7 @@ main() {
 	if [ -n "$uninstall" ]; then
 		"$program" uninstall --cluster "$cluster" ${purge:+"$purge"}
 	else
-		run_agent ${preflight:+"$preflight"}
+		run_agent ${preflight:+"$preflight"} ${secrets:+--secrets "$secrets"}
 	fi
 }
 

@@ -1,0 +1,70 @@
+package artifacts_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"muster/internal/artifacts"
+	"muster/internal/config"
+)
+
+const twoRules = `
+rules:
+  - assert: ge .Param.timeout (mul 5 .Param.beat)
+    message: The timeout must be at least five beats.
+    remedy: Raise timeout, or lower beat.
+    keys: [timeout, beat]
+  - assert: '{{ lt (bytes .Param.disk.low) (bytes .Param.disk.high) }}'
+    message: low must be below high
+    remedy: Lower disk.low.
+    keys: [disk.low, disk.high]
+`
+
+func TestRulesAreAskedBetweenParameters(t *testing.T) {
+	const both = "demo/cluster.yaml:7:40: parameters.timeout: The timeout must be at least five beats: timeout is 400 (line 7, column 40), beat is 100 (line 7, column 30)"
+	for name, tt := range map[string]struct{ parameters, want string }{
+		"kept by the defaults":       {"", ""},
+		"kept":                       {"timeout: 500, beat: 100", ""},
+		"broken by both":             {"port: 1, beat: 100, timeout: 400", both},
+		"broken by one":              {"beat: 300", "demo/cluster.yaml:7:20: parameters.beat: The timeout must be at least five beats: timeout is 1000 (the default), beat is 300 (line 7, column 20)"},
+		"not asked without a value":  {"disk: {low: 2GiB}", ""},
+		"broken deep in a parameter": {"disk: {low: 2GiB, high: 1GiB}", `demo/cluster.yaml:7:26: parameters.disk.low: low must be below high: disk.low is "2GiB" (line 7, column 26), disk.high is "1GiB" (line 7, column 38)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.edit("demo/bundle.yaml", "    greeting:", `    beat: {type: integer, default: 100}
+    timeout: {type: integer, default: 1000}
+    disk: {type: object, properties: {low: {format: bytes}, high: {format: bytes}}}
+    greeting:`)
+			s.edit("demo/bundle.yaml", "packages:\n", twoRules[1:]+"packages:\n")
+			s.edit("demo/cluster.yaml", "hosts:", "parameters: {"+tt.parameters+"}\nhosts:")
+			got := ""
+			if err := artifacts.Check(t.Context(), s.load(), artifacts.Options{}); err != nil {
+				got = strings.ReplaceAll(err.Error(), s.dir+"/", "")
+			}
+			if got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRulesThatCannotBeEvaluatedAreThePublishers(t *testing.T) {
+	for rule, want := range map[string]string{
+		"'{{ .Param.port }}'":             "rules[0].assert: the rule prints \"4000\", not true or false",
+		"'{{ if'":                         "rules[0].assert: ",
+		"eq .Param.prot 1":                `rules[0].assert: unknown parameter .Param.prot; did you mean ".Param.port"?`,
+		"lt (duration .Param.greeting) 1": `rules[0].assert: `,
+		"eq .Host.Name .Param.greeting":   `rules[0].assert: unknown value .Host`,
+		"gt (div .Param.port 0) 1":        `rules[0].assert: `,
+	} {
+		s := newSite(t)
+		s.edit("demo/bundle.yaml", "packages:\n", "rules: [{assert: \""+strings.Trim(rule, "'")+"\", message: m, remedy: r, keys: [port]}]\npackages:\n")
+		err := artifacts.Check(t.Context(), s.load(), artifacts.Options{})
+		var problems config.Problems
+		if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Line != 18 || !strings.Contains(problems[0].String(), want) || problems[0].Remedy == "" {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
+}
