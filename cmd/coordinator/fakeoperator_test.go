@@ -207,3 +207,10 @@ func fiveHosts() *fakeOperator {
 		host("1", "", syncv1.Phase_PHASE_ENROLLED), host("2", "master", syncv1.Phase_PHASE_DONE), host("3", "agent", syncv1.Phase_PHASE_DONE), failed,
 	}}
 }
+
+func (f *fakeOperator) CreateSeed(_ context.Context, req *operatorv1.CreateSeedRequest) (*operatorv1.CreateSeedResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tokens = append(f.tokens, req.Token)
+	return &operatorv1.CreateSeedResponse{Seed: []byte("seed of " + req.Token.Host), TokenId: "token of " + req.Token.Host}, nil
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type pushFlags struct {
 	concurrency                 int
 	connectTimeout, hostTimeout time.Duration
 	ttl                         time.Duration
+	labels                      map[string]string
 }
 
 func (f *pushFlags) register(cmd *cobra.Command) {
@@ -48,6 +50,7 @@ func (f *pushFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.concurrency, "concurrency", 100, "hosts at the same time")
 	flags.DurationVar(&f.connectTimeout, "connect-timeout", 20*time.Second, "for connecting and logging in to one host")
 	flags.DurationVar(&f.hostTimeout, "host-timeout", 3*time.Minute, "for everything with one host")
+	flags.StringToStringVar(&f.labels, "label", nil, "label of the hosts, such as zone=a; may be repeated")
 	flags.DurationVar(&f.ttl, "ttl", 0, "how long the hosts' join tokens are good (default 30m)")
 }
 
@@ -141,7 +144,7 @@ func (f *pushFlags) seeds(ctx context.Context, client operatorv1.OperatorService
 	group.SetLimit(32)
 	for i, t := range targets {
 		group.Go(func() error {
-			request := &operatorv1.CreateTokenRequest{Role: string(t.Role), Uses: 1, Host: t.Host}
+			request := &operatorv1.CreateTokenRequest{Role: string(t.Role), Uses: 1, Host: t.Host, Labels: f.labels}
 			if f.ttl > 0 {
 				request.Ttl = durationpb.New(f.ttl)
 			}
@@ -316,7 +319,7 @@ func (p *pushProgress) summary(results []push.Result) {
 	var slowest push.Result
 	for _, r := range results {
 		if r.Err != nil {
-			fmt.Fprintf(p.out, "%s: %s\n  remedy: %s\n", net.JoinHostPort(r.Target.Address, strconv.Itoa(max(r.Target.Port, 22))),
+			fmt.Fprintf(p.out, "%s: %s\n  remedy: %s\n", net.JoinHostPort(r.Target.Address, strconv.Itoa(cmp.Or(r.Target.Port, 22))),
 				show.Safe(r.Err.Message, 500), show.Safe(r.Err.Remedy, 500))
 		}
 		if r.Took > slowest.Took {

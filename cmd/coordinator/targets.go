@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"muster/internal/fault"
@@ -29,8 +30,8 @@ func parseTargets(args []string, role string, listed []manifest.Listed) ([]targe
 	seen := make(map[string]bool)
 	add := func(host string, role manifest.Role) error {
 		switch {
-		case host == "" || strings.ContainsAny(host, " \t\n@/="):
-			return usageError(fmt.Errorf("%q is not a host: give a name or an address", host))
+		case host == "" || strings.ContainsAny(host, " \t\n@/=") || strings.Contains(host, ":") && !isAddress(host):
+			return usageError(fmt.Errorf("%q is not a host: give a name or an address alone; --user and --port say the rest", host))
 		case seen[host]:
 			return usageError(fmt.Errorf("%s is named twice", host))
 		case role == "":
@@ -72,4 +73,10 @@ func parseTargets(args []string, role string, listed []manifest.Listed) ([]targe
 			"no host to push to"))
 	}
 	return targets, nil
+}
+
+// isAddress tells an IPv6 address from HOST:PORT.
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }

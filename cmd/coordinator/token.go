@@ -47,6 +47,7 @@ where it is needed. What it is good for goes to the standard error.`,
 	c.Flags().StringVar(&req.Role, "role", "", "the role that it gives (default: left to cluster.yaml)")
 	c.Flags().DurationVar(&ttl, "ttl", 30*time.Minute, "how long it can be used")
 	c.Flags().Int32Var(&req.Uses, "uses", 1, "how many hosts can join with it")
+	c.Flags().StringToStringVar(&req.Labels, "label", nil, "label of the hosts that join with it, such as zone=a (may be repeated)")
 	c.Flags().StringSliceVar(&req.Cidrs, "cidr", nil, "network that it can be used from, such as 10.0.0.0/16 (may be repeated)")
 	c.Flags().StringVar(&req.Host, "host", "", "name or address of the one host that it is for")
 	return c

@@ -19,6 +19,7 @@ func userDataCommand() *cobra.Command {
 	var ttl time.Duration
 	var uses int32
 	var cidrs []string
+	var labels map[string]string
 	cmd := &cobra.Command{
 		Use:   "user-data --role ROLE",
 		Short: "Print user-data with which cloud-init hosts join as a role",
@@ -39,7 +40,7 @@ curl, wget and python3.`,
 				return err
 			}
 			defer done()
-			request := &operatorv1.CreateTokenRequest{Role: role, Uses: uses, Cidrs: cidrs}
+			request := &operatorv1.CreateTokenRequest{Role: role, Uses: uses, Cidrs: cidrs, Labels: labels}
 			if ttl > 0 {
 				request.Ttl = durationpb.New(ttl)
 			}
@@ -63,6 +64,7 @@ curl, wget and python3.`,
 	cmd.Flags().StringVar(&format, "format", string(script.CloudConfig), "cloud-config or script")
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long the join token is good (default 30m, at most 24h)")
 	cmd.Flags().Int32Var(&uses, "uses", 1, "how many hosts may join with it")
+	cmd.Flags().StringToStringVar(&labels, "label", nil, "label of the hosts, such as zone=a; may be repeated")
 	cmd.Flags().StringSliceVar(&cidrs, "cidr", nil, "networks that hosts may join from")
 	return cmd
 }

@@ -174,7 +174,7 @@ func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinat
 		return err
 	}
 	if err := stream.Send(&enrolmentv1.EnrollRequest{Step: &enrolmentv1.EnrollRequest_Proof{Proof: &enrolmentv1.Proof{
-		Signature: signature, Token: s.Token.Reveal(), HostName: f.Name, HostAddress: f.Address, Zone: f.Zone,
+		Signature: signature, Token: s.Token.Reveal(), HostName: f.Name, HostAddress: f.Address, Zone: f.Zone, Labels: f.Labels,
 	}}}); err != nil {
 		return streamError(stream, err)
 	}

@@ -105,7 +105,7 @@ func TestArchivesThatCannotBePacked(t *testing.T) {
 				s.write("demo/app.tar", string(s.tarOf("demo/packages/app/amd64")))
 				return "{path: app.tar, strip: 1, sha256: " + strings.Repeat("0", 64) + "}"
 			},
-			[]string{"demo/bundle.yaml:21:63: packages.app.sources.amd64.sha256: the SHA-256 of DIR/demo/app.tar is DIGEST, and " + strings.Repeat("0", 64) + " is pinned"},
+			[]string{"demo/bundle.yaml:21:56: packages.app.sources.amd64.sha256: the SHA-256 of DIR/demo/app.tar is DIGEST, and " + strings.Repeat("0", 64) + " is pinned"},
 		},
 		"another digest for all": {
 			func(s site) string {
@@ -114,7 +114,7 @@ func TestArchivesThatCannotBePacked(t *testing.T) {
 				s.edit("demo/bundle.yaml", "{amd64: packages/app/amd64", "{all: packages/app/amd64")
 				return "{path: app.tar, strip: 1, sha256: " + strings.Repeat("0", 64) + "}"
 			},
-			[]string{"demo/bundle.yaml:21:61: packages.app.sources.all.sha256: the SHA-256 of DIR/demo/app.tar is DIGEST, and "},
+			[]string{"demo/bundle.yaml:21:54: packages.app.sources.all.sha256: the SHA-256 of DIR/demo/app.tar is DIGEST, and "},
 		},
 		"links that lead out, and a setuid file": {
 			func(s site) string {

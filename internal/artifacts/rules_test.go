@@ -22,7 +22,7 @@ rules:
 `
 
 func TestRulesAreAskedBetweenParameters(t *testing.T) {
-	const both = "demo/cluster.yaml:7:40: parameters.timeout: The timeout must be at least five beats: timeout is 400 (line 7, column 40), beat is 100 (line 7, column 30)"
+	const both = "demo/cluster.yaml:7:43: parameters.timeout: The timeout must be at least five beats: timeout is 400 (line 7, column 43), beat is 100 (line 7, column 29)"
 	for name, tt := range map[string]struct{ parameters, want string }{
 		"kept by the defaults":       {"", ""},
 		"kept":                       {"timeout: 500, beat: 100", ""},

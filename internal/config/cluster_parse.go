@@ -37,6 +37,7 @@ func (p *clusterParser) read(c cursor) {
 	c.fields(
 		must("cluster", "name the cluster, such as cluster: prod; the installation lives in /opt/<name>", func(c cursor) { k.Name = c.clusterName() }),
 		must("bundle", "name the directory of the bundle, relative to this file, such as bundle: ../etcd", func(c cursor) { c.bundlePath() }),
+		may("bundle_sha256", func(c cursor) { c.sha256() }),
 		must("coordinator", "say how hosts reach the coordinator, such as coordinator: {addresses: [10.0.0.1]}", func(c cursor) { p.coordinator(c) }),
 		may("roles", func(c cursor) { roles = &c }),
 		may("hosts", func(c cursor) { hosts = &c }),

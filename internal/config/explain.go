@@ -152,11 +152,11 @@ func (s *Site) secretSources() []Explained {
 			source := s.Secrets[secret.Name]
 			switch {
 			case source.File != "":
-				e.Value = "file " + source.File
+				e.Value = map[string]any{"file": source.File}
 			case source.Env != "":
-				e.Value = "variable " + source.Env
+				e.Value = map[string]any{"env": source.Env}
 			default:
-				e.Value = "set by hand"
+				e.Value = map[string]any{"set": true}
 			}
 		} else {
 			e.Value, e.Origin, e.Why = "generated", Derived, "the coordinator makes the value"

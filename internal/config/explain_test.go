@@ -160,7 +160,7 @@ func TestTemplatesThatCannotBeReadAreNamed(t *testing.T) {
 		}
 		return nil, os.ErrNotExist
 	})
-	if len(problems) != 3 || problems.Err() != nil {
+	if len(problems) != 4 || problems.Err() != nil {
 		t.Errorf("%v", problems)
 	}
 }

@@ -49,8 +49,10 @@ func loadNamedBundle(c cursor, dir string) (*Bundle, Problems) {
 		named.fail(fmt.Sprintf("there is no bundle at %s: %v", strconv.Quote(path), cause(err)), "name the bundle's directory, relative to this file")
 		return nil, nil
 	}
+	if path, ok = c.openNamed(*named, path); !ok {
+		return nil, nil
+	}
 	if info.IsDir() {
-		path = filepath.Join(path, bundleFile)
 		if _, err := os.Stat(path); err != nil {
 			named.fail(fmt.Sprintf("the directory %s is not a bundle: it has no %s", strconv.Quote(filepath.Dir(path)), bundleFile), "name the directory that "+bundleFile+" lies in, relative to this file")
 			return nil, nil
@@ -59,11 +61,12 @@ func loadNamedBundle(c cursor, dir string) (*Bundle, Problems) {
 	return LoadBundle(path)
 }
 
-// LoadBundle reads a bundle.yaml, or the one in the directory path, and looks whether the files that it names exist.
+// LoadBundle reads a bundle.yaml, or the one in the directory or bundle file path, and looks whether the files that it names exist.
 // The bundle is nil when any problem is more than a warning.
 func LoadBundle(path string) (*Bundle, Problems) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, bundleFile)
+	path, problem := opened(path)
+	if problem != nil {
+		return nil, Problems{*problem}
 	}
 	data, problem := readFile(path)
 	if problem != nil {

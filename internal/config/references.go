@@ -89,7 +89,7 @@ func (f *useFinder) file(use Use, path string) {
 	}
 	if err != nil && !f.missing[path] {
 		f.missing[path] = true
-		f.problems = append(f.problems, Problem{File: filepath.Join(f.bundle.Dir, path), Message: "what it uses is not known: " + cause(err).Error(), Remedy: "correct the template; `coordinator genconf --check` says more", Warning: true})
+		f.problems = append(f.problems, Problem{File: filepath.Join(f.bundle.Dir, path), Message: "what it uses is not known: " + strings.TrimPrefix(cause(err).Error(), "template: this file:"), Remedy: "correct the template; `coordinator genconf --check` says more", Warning: true})
 	}
 }
 

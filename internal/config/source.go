@@ -19,10 +19,11 @@ type BundleText struct {
 	top  *yaml.Node
 }
 
-// ReadBundle reads a bundle.yaml, or the one in the directory path.
+// ReadBundle reads a bundle.yaml, or the one in the directory or bundle file path.
 func ReadBundle(path string) (*BundleText, Problems) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, bundleFile)
+	path, problem := opened(path)
+	if problem != nil {
+		return nil, Problems{*problem}
 	}
 	data, problem := readFile(path)
 	if problem != nil {
@@ -102,8 +103,10 @@ func readNamedBundle(c cursor, dir string) (*BundleText, Problems) {
 		return nil, nil
 	}
 	path := filepath.Join(dir, s)
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, bundleFile)
+	if _, err := os.Stat(path); err == nil {
+		if path, ok = c.openNamed(*named, path); !ok {
+			return nil, nil
+		}
 	}
 	if _, err := os.Stat(path); err != nil {
 		named.fail(fmt.Sprintf("there is no bundle at %s: %v", quote(path), cause(err)), "name the directory that "+bundleFile+" lies in, relative to this file")

@@ -31,6 +31,7 @@ type Applicant struct {
 	From netip.Addr
 	// Name, Address and Zone are the host's own word.
 	Name, Address, Zone string
+	Labels              map[string]string
 }
 
 // Credential is what a host has joined with.
@@ -85,7 +86,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 		} else {
 			host = hosts.Host{
 				ID:       fresh,
-				Facts:    hosts.Facts{Name: a.Name, Address: address.String(), Zone: a.Zone},
+				Facts:    s.joinFacts(a, address, record),
 				Phase:    hosts.Enrolled,
 				Attempt:  1,
 				JoinedBy: string(record.ID), TokenRole: record.Role,
@@ -179,7 +180,7 @@ func checkApplicant(a *Applicant) (netip.Addr, error) {
 	if a.Zone != "" && late.Validate(late.Values{"Host.Zone": a.Zone}) != nil {
 		return netip.Addr{}, fault.New(fault.Invalid, remedy, "the host says that its zone is %.64q; letters, digits, dots, underscores and hyphens are allowed", a.Zone)
 	}
-	return address, nil
+	return address, checkLabels(a.Labels)
 }
 
 func validHostName(name string) bool {

@@ -11,12 +11,12 @@ import (
 // zoneLabel is the label that says in which zone a host is.
 const zoneLabel = "zone"
 
-// domain is the host's value of the label that a role is spread over. Its zone is all that a host says when it joins.
+// domain is the host's value of the label that a role is spread over.
 func domain(h hosts.Host, s *manifest.Spread) string {
-	if s == nil || s.Label != zoneLabel {
+	if s == nil {
 		return ""
 	}
-	return h.Facts.Zone
+	return h.Facts.Labels[s.Label]
 }
 
 // apart is nil when the member may join its role as far as the spread goes. Hosts that the operator has named have

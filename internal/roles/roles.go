@@ -195,6 +195,12 @@ func (s *Spec) Why(c Candidate) string {
 	return "not listed, its token is bound to no role and no selector matches; an operator can assign it"
 }
 
+// Labels are what the cluster config says of a listed host.
+func (s *Spec) Labels(name string, address netip.Addr) map[string]string {
+	l, _ := s.listed(Candidate{Name: name, Address: address})
+	return l.Labels
+}
+
 func (s *Spec) listed(c Candidate) (Listed, bool) {
 	address := c.Address.Unmap()
 	if l, ok := s.byAddress[address]; ok {

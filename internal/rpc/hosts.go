@@ -164,7 +164,7 @@ func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServe
 	}
 	credential, err := d.core.Enroll(ctx, coordinator.Applicant{
 		CSR: csr, Token: p.Token, From: peerAddress(ctx),
-		Name: p.HostName, Address: p.HostAddress, Zone: p.Zone,
+		Name: p.HostName, Address: p.HostAddress, Zone: p.Zone, Labels: p.Labels,
 	})
 	if err != nil {
 		return err

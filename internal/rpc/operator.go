@@ -141,6 +141,7 @@ func (d *operatorDoor) RemoveHost(ctx context.Context, req *operatorv1.RemoveHos
 func tokenSpec(req *operatorv1.CreateTokenRequest) (identity.TokenSpec, error) {
 	spec := identity.TokenSpec{
 		Role: manifest.Role(req.GetRole()), Host: req.GetHost(), MaxUses: int(req.GetUses()), TTL: req.GetTtl().AsDuration(),
+		Labels: req.GetLabels(),
 	}
 	for _, text := range req.GetCidrs() {
 		prefix, err := netip.ParsePrefix(text)

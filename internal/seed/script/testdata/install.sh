@@ -6,6 +6,7 @@ cluster='demo'
 default_sources='http://10.77.0.1:8080 http://coordinator.example.com:8080'
 agent_amd64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
 agent_arm64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
+signing=''
 roles='master public-agent'
 
 choose_manifest() {
@@ -231,7 +232,8 @@ run_agent() {
 		esac
 		set -- "$@" --source "$source"
 	done
-	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
+	# shellcheck disable=SC2086 # these are several words, none of which a shell would expand
+	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" $signing "$@"
 }
 
 main() {

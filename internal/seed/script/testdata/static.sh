@@ -7,6 +7,7 @@ manifest='b8dccc7581cc1ff39f5ff852dbcf3ca54e2f9b8d8159bd4a846e9a7364a8fbbd'
 manifest_size='18'
 agent_amd64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
 agent_arm64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
+signing=''
 say() { echo "muster: $*" >&2; }
 fail() {
 say "$*"
@@ -101,7 +102,7 @@ again="Then run: cloud-init single --name cc_scripts_user --frequency always"
 obtain_agent
 set --
 for source in $sources; do set -- "$@" --source "$source"; done
-"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@" ||
+"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" $signing "$@" ||
 fail "the installation failed, see above. $again"
 }
 main

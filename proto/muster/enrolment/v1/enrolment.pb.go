@@ -295,9 +295,11 @@ type Proof struct {
 	// The join token.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// What the host says of itself when it joins.
-	HostName      string `protobuf:"bytes,3,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
-	HostAddress   string `protobuf:"bytes,4,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
-	Zone          string `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"`
+	HostName    string `protobuf:"bytes,3,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
+	HostAddress string `protobuf:"bytes,4,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
+	Zone        string `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"`
+	// The host's own word; labels of the token and of the cluster config's list count for more.
+	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -365,6 +367,13 @@ func (x *Proof) GetZone() string {
 		return x.Zone
 	}
 	return ""
+}
+
+func (x *Proof) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type Credential struct {
@@ -447,13 +456,17 @@ const file_muster_enrolment_v1_enrolment_proto_rawDesc = "" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\"!\n" +
 	"\tChallenge\x12\x14\n" +
-	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"\x8f\x01\n" +
+	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"\x8a\x02\n" +
 	"\x05Proof\x12\x1c\n" +
 	"\tsignature\x18\x01 \x01(\fR\tsignature\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1b\n" +
 	"\thost_name\x18\x03 \x01(\tR\bhostName\x12!\n" +
 	"\fhost_address\x18\x04 \x01(\tR\vhostAddress\x12\x12\n" +
-	"\x04zone\x18\x05 \x01(\tR\x04zone\"q\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\x12>\n" +
+	"\x06labels\x18\x06 \x03(\v2&.muster.enrolment.v1.Proof.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"q\n" +
 	"\n" +
 	"Credential\x12\x17\n" +
 	"\ahost_id\x18\x01 \x01(\tR\x06hostId\x12\x14\n" +
@@ -474,7 +487,7 @@ func file_muster_enrolment_v1_enrolment_proto_rawDescGZIP() []byte {
 	return file_muster_enrolment_v1_enrolment_proto_rawDescData
 }
 
-var file_muster_enrolment_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_muster_enrolment_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_muster_enrolment_v1_enrolment_proto_goTypes = []any{
 	(*EnrollRequest)(nil),         // 0: muster.enrolment.v1.EnrollRequest
 	(*EnrollResponse)(nil),        // 1: muster.enrolment.v1.EnrollResponse
@@ -482,21 +495,23 @@ var file_muster_enrolment_v1_enrolment_proto_goTypes = []any{
 	(*Challenge)(nil),             // 3: muster.enrolment.v1.Challenge
 	(*Proof)(nil),                 // 4: muster.enrolment.v1.Proof
 	(*Credential)(nil),            // 5: muster.enrolment.v1.Credential
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	nil,                           // 6: muster.enrolment.v1.Proof.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_muster_enrolment_v1_enrolment_proto_depIdxs = []int32{
 	2, // 0: muster.enrolment.v1.EnrollRequest.hello:type_name -> muster.enrolment.v1.Hello
 	4, // 1: muster.enrolment.v1.EnrollRequest.proof:type_name -> muster.enrolment.v1.Proof
 	3, // 2: muster.enrolment.v1.EnrollResponse.challenge:type_name -> muster.enrolment.v1.Challenge
 	5, // 3: muster.enrolment.v1.EnrollResponse.credential:type_name -> muster.enrolment.v1.Credential
-	6, // 4: muster.enrolment.v1.Credential.expires:type_name -> google.protobuf.Timestamp
-	0, // 5: muster.enrolment.v1.EnrolmentService.Enroll:input_type -> muster.enrolment.v1.EnrollRequest
-	1, // 6: muster.enrolment.v1.EnrolmentService.Enroll:output_type -> muster.enrolment.v1.EnrollResponse
-	6, // [6:7] is the sub-list for method output_type
-	5, // [5:6] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 4: muster.enrolment.v1.Proof.labels:type_name -> muster.enrolment.v1.Proof.LabelsEntry
+	7, // 5: muster.enrolment.v1.Credential.expires:type_name -> google.protobuf.Timestamp
+	0, // 6: muster.enrolment.v1.EnrolmentService.Enroll:input_type -> muster.enrolment.v1.EnrollRequest
+	1, // 7: muster.enrolment.v1.EnrolmentService.Enroll:output_type -> muster.enrolment.v1.EnrollResponse
+	7, // [7:8] is the sub-list for method output_type
+	6, // [6:7] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_muster_enrolment_v1_enrolment_proto_init() }
@@ -518,7 +533,7 @@ func file_muster_enrolment_v1_enrolment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_enrolment_v1_enrolment_proto_rawDesc), len(file_muster_enrolment_v1_enrolment_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1042,7 +1042,9 @@ type CreateTokenRequest struct {
 	Uses  int32                  `protobuf:"varint,3,opt,name=uses,proto3" json:"uses,omitempty"`
 	Cidrs []string               `protobuf:"bytes,4,rep,name=cidrs,proto3" json:"cidrs,omitempty"`
 	// The name or address of the one host that the token is for, in events and status.
-	Host          string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	Host string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
+	// What the operator says of every host that joins with it, such as its zone.
+	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1110,6 +1112,13 @@ func (x *CreateTokenRequest) GetHost() string {
 		return x.Host
 	}
 	return ""
+}
+
+func (x *CreateTokenRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type CreateTokenResponse struct {
@@ -2569,13 +2578,17 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\"G\n" +
 	"\x12ListEventsResponse\x121\n" +
-	"\x06events\x18\x01 \x03(\v2\x19.muster.operator.v1.EventR\x06events\"\x93\x01\n" +
+	"\x06events\x18\x01 \x03(\v2\x19.muster.operator.v1.EventR\x06events\"\x9a\x02\n" +
 	"\x12CreateTokenRequest\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12+\n" +
 	"\x03ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12\x12\n" +
 	"\x04uses\x18\x03 \x01(\x05R\x04uses\x12\x14\n" +
 	"\x05cidrs\x18\x04 \x03(\tR\x05cidrs\x12\x12\n" +
-	"\x04host\x18\x05 \x01(\tR\x04host\"^\n" +
+	"\x04host\x18\x05 \x01(\tR\x04host\x12J\n" +
+	"\x06labels\x18\x06 \x03(\v22.muster.operator.v1.CreateTokenRequest.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
 	"\x13CreateTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x121\n" +
 	"\x06record\x18\x02 \x01(\v2\x19.muster.operator.v1.TokenR\x06record\"\xf0\x01\n" +
@@ -2692,7 +2705,7 @@ func file_muster_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_muster_operator_v1_operator_proto_rawDescData
 }
 
-var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*GetClusterRequest)(nil),      // 0: muster.operator.v1.GetClusterRequest
 	(*GetClusterResponse)(nil),     // 1: muster.operator.v1.GetClusterResponse
@@ -2737,82 +2750,84 @@ var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*ExportSecretsRequest)(nil),   // 40: muster.operator.v1.ExportSecretsRequest
 	(*ExportSecretsResponse)(nil),  // 41: muster.operator.v1.ExportSecretsResponse
 	nil,                            // 42: muster.operator.v1.GetClusterResponse.PhasesEntry
-	(*timestamppb.Timestamp)(nil),  // 43: google.protobuf.Timestamp
-	(v1.Phase)(0),                  // 44: muster.sync.v1.Phase
-	(*v1.Facts)(nil),               // 45: muster.sync.v1.Facts
-	(*v1.Report)(nil),              // 46: muster.sync.v1.Report
-	(*durationpb.Duration)(nil),    // 47: google.protobuf.Duration
+	nil,                            // 43: muster.operator.v1.CreateTokenRequest.LabelsEntry
+	(*timestamppb.Timestamp)(nil),  // 44: google.protobuf.Timestamp
+	(v1.Phase)(0),                  // 45: muster.sync.v1.Phase
+	(*v1.Facts)(nil),               // 46: muster.sync.v1.Facts
+	(*v1.Report)(nil),              // 47: muster.sync.v1.Report
+	(*durationpb.Duration)(nil),    // 48: google.protobuf.Duration
 }
 var file_muster_operator_v1_operator_proto_depIdxs = []int32{
 	2,  // 0: muster.operator.v1.GetClusterResponse.roles:type_name -> muster.operator.v1.RoleState
 	42, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
-	43, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
+	44, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
 	3,  // 3: muster.operator.v1.RoleState.members:type_name -> muster.operator.v1.Member
-	44, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
-	43, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
-	43, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
-	43, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
-	43, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
-	45, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
+	45, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
+	44, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
+	44, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
+	44, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
+	44, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
+	46, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
 	4,  // 10: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
 	4,  // 11: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
-	46, // 12: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
+	47, // 12: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
 	4,  // 13: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	43, // 14: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
+	44, // 14: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
 	11, // 15: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
-	47, // 16: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	16, // 17: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
-	43, // 18: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
-	43, // 19: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
-	16, // 20: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
-	14, // 21: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
-	4,  // 22: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
-	4,  // 23: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
-	43, // 24: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
-	31, // 25: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	31, // 26: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	31, // 27: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
-	0,  // 28: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
-	5,  // 29: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
-	7,  // 30: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
-	9,  // 31: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
-	12, // 32: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
-	14, // 33: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
-	17, // 34: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
-	19, // 35: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
-	21, // 36: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
-	23, // 37: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
-	25, // 38: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
-	27, // 39: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
-	29, // 40: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
-	32, // 41: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
-	34, // 42: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
-	36, // 43: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
-	38, // 44: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
-	40, // 45: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
-	1,  // 46: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
-	6,  // 47: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
-	8,  // 48: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
-	10, // 49: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
-	13, // 50: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
-	15, // 51: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
-	18, // 52: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
-	20, // 53: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
-	22, // 54: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
-	24, // 55: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
-	26, // 56: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
-	28, // 57: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
-	30, // 58: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
-	33, // 59: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
-	35, // 60: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
-	37, // 61: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
-	39, // 62: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
-	41, // 63: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
-	46, // [46:64] is the sub-list for method output_type
-	28, // [28:46] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	48, // 16: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	43, // 17: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
+	16, // 18: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
+	44, // 19: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
+	44, // 20: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	16, // 21: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
+	14, // 22: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
+	4,  // 23: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 24: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
+	44, // 25: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
+	31, // 26: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	31, // 27: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	31, // 28: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
+	0,  // 29: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
+	5,  // 30: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
+	7,  // 31: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
+	9,  // 32: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
+	12, // 33: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
+	14, // 34: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
+	17, // 35: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
+	19, // 36: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
+	21, // 37: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
+	23, // 38: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
+	25, // 39: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
+	27, // 40: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
+	29, // 41: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
+	32, // 42: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
+	34, // 43: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
+	36, // 44: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
+	38, // 45: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
+	40, // 46: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
+	1,  // 47: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
+	6,  // 48: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
+	8,  // 49: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
+	10, // 50: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
+	13, // 51: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
+	15, // 52: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
+	18, // 53: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
+	20, // 54: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
+	22, // 55: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
+	24, // 56: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
+	26, // 57: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
+	28, // 58: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
+	30, // 59: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
+	33, // 60: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
+	35, // 61: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
+	37, // 62: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
+	39, // 63: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
+	41, // 64: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
+	47, // [47:65] is the sub-list for method output_type
+	29, // [29:47] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_muster_operator_v1_operator_proto_init() }
@@ -2826,7 +2841,7 @@ func file_muster_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_operator_v1_operator_proto_rawDesc), len(file_muster_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
