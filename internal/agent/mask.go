@@ -66,6 +66,9 @@ func formsOf(value string) []string {
 			if from, to := (skip*8+5)/6, len(padded)*8/6; from+2*minMasked <= to {
 				forms = append(forms, text[from:to])
 			}
+			if skip == 0 {
+				forms = append(forms, text)
+			}
 		}
 	}
 	for line := range strings.Lines(value) {

@@ -167,7 +167,7 @@ func TestAHostFindsOutThatTheCoordinatorsClockIsAnother(t *testing.T) {
 	s.restart(3 * time.Minute)
 	h := s.host("worker")
 	e := h.engine()
-	go func() { _ = e.Run(t.Context()) }()
+	h.runs(e)
 	var offset time.Duration
 	await(t, "the offset is known", func() (known bool) { offset, known = e.clockOffset(); return known })
 	if off := offset - 3*time.Minute; off.Abs() > 2*time.Second {

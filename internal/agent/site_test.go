@@ -212,7 +212,11 @@ func (h *host) engine() *Engine {
 // begin runs an agent; stop ends it and waits.
 func (h *host) begin() (stop func(), ended <-chan error) {
 	h.Helper()
-	e := h.engine()
+	return h.runs(h.engine())
+}
+
+func (h *host) runs(e *Engine) (stop func(), ended <-chan error) {
+	h.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
 	gone := make(chan struct{})

@@ -35,7 +35,7 @@ func checkRules(c *config.Cluster, place locator, p *problems) {
 			}
 			p.add(problem)
 		case !holds:
-			p.add(violation(rule, c, said))
+			p.add(violation(i, rule, c, said, place))
 		}
 	}
 }
@@ -51,7 +51,7 @@ func applies(rule config.Rule, params map[string]any) bool {
 }
 
 // violation is a rule that does not hold, with every parameter that it is about: its value, and where that stands.
-func violation(rule config.Rule, c *config.Cluster, said locator) config.Problem {
+func violation(i int, rule config.Rule, c *config.Cluster, said, place locator) config.Problem {
 	var at *config.Problem
 	var values []string
 	for _, key := range rule.Keys {
@@ -66,7 +66,8 @@ func violation(rule config.Rule, c *config.Cluster, said locator) config.Problem
 		values = append(values, fmt.Sprintf("%s is %s (%s)", key, brief(valueOf(c.Parameters, key)), where))
 	}
 	if at == nil {
-		found := said.find("parameters", rule.Keys[0])
+		// Nobody said any of them: the bundle's own defaults are in conflict.
+		found := place.find("rules", strconv.Itoa(i))
 		at = &found
 	}
 	at.Message = strings.TrimSuffix(rule.Message, ".") + ": " + strings.Join(values, ", ")

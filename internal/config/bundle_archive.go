@@ -42,7 +42,7 @@ func (c cursor) openNamed(named cursor, path string) (string, bool) {
 			return "", false // told when the key is read
 		}
 		if info, err := os.Stat(path); err == nil && !bundle.Named(path) && !info.Mode().IsRegular() {
-			pin.failKey("only a bundle in one file has a digest, and "+quote(path)+" is a directory", "remove it, or name a file that `coordinator bundle build` has made")
+			pin.failKey("only a bundle in one file has a digest, and "+quote(named.node.Value)+" is a directory", "remove it, or name a file that `coordinator bundle build` has made")
 			return "", false
 		}
 	}

@@ -21,12 +21,20 @@ type Rule struct {
 func (p *bundleParser) rule(c cursor) Rule {
 	var r Rule
 	c.fields(
-		must("assert", "write a template that prints true when the rule holds, such as assert: '{{ lt .Param.low .Param.high }}'", func(c cursor) { r.Assert = c.phrase() }),
+		must("assert", "write a template that prints true when the rule holds, such as assert: '{{ lt .Param.low .Param.high }}'", func(c cursor) { r.Assert = braced(c.phrase()) }),
 		must("message", "say what is wrong when the rule does not hold, such as message: low must be below high", func(c cursor) { r.Message = strings.TrimSpace(c.phrase()) }),
 		must("remedy", "say what the operator is to change", func(c cursor) { r.Remedy = strings.TrimSpace(c.phrase()) }),
 		must("keys", "list the parameters that the rule is about, such as keys: [low, high]", func(c cursor) { r.Keys = p.ruleKeys(c) }),
 	)
 	return r
+}
+
+// braced makes a template of a bare pipeline.
+func braced(s string) string {
+	if s == "" || strings.Contains(s, "{{") {
+		return s
+	}
+	return "{{ " + strings.TrimSpace(s) + " }}"
 }
 
 // ruleKeys reads names of parameters, those inside of others with dots between.

@@ -55,6 +55,9 @@ func (s *Site) Keys() []Explained {
 	own("cluster", c.Name)
 	_, bundle := childNode(s.top, "bundle")
 	own("bundle", bundle.Value)
+	if _, pin := childNode(s.top, "bundle_sha256"); pin != nil {
+		own("bundle_sha256", pin.Value)
+	}
 	own("coordinator.addresses", anyList(c.Coordinator.Addresses))
 	own("coordinator.http_port", int64(c.Coordinator.HTTPPort))
 	own("coordinator.grpc_port", int64(c.Coordinator.GRPCPort))

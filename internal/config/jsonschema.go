@@ -28,7 +28,8 @@ func ClusterSchema(b *BundleText) ([]byte, error) {
 		"cluster": described("cluster", map[string]any{
 			"type": "string", "pattern": dnsLabel.String(), "maxLength": maxClusterName, "not": map[string]any{"enum": texts(reservedClusters)},
 		}),
-		"bundle": described("bundle", map[string]any{"type": "string", "pattern": "^[^/]"}),
+		"bundle":        described("bundle", map[string]any{"type": "string", "pattern": "^[^/]"}),
+		"bundle_sha256": described("bundle_sha256", map[string]any{"type": orNull("string"), "pattern": "^[0-9a-f]{64}$"}),
 		"coordinator": described("coordinator", object(map[string]any{
 			"addresses": described("coordinator.addresses", map[string]any{
 				"type": "array", "minItems": 1, "uniqueItems": true, "items": map[string]any{"type": "string", "minLength": 1},

@@ -18,7 +18,7 @@ type keyInfo struct {
 // keyInfos has the keys in the order in which people think of them. A * stands for any role or secret, [] for any host.
 var keyInfos = []keyInfo{
 	{"cluster", "Names the installation on every host: it lives in /opt/<cluster> and /var/lib/<cluster>.", fmt.Sprintf("at most %d lower-case letters, digits and hyphens", maxClusterName), nil},
-	{"bundle", "The bundle's directory or file, relative to this file.", "relative path", nil},
+	{"bundle", "The bundle's directory, or the file that it is in, relative to this file.", "relative path", nil},
 	{"bundle_sha256", "The SHA-256 that a bundle in one file must have.", "64 hexadecimal digits", nil},
 	{"coordinator", "How hosts reach the coordinator.", "mapping", nil},
 	{"coordinator.addresses", "Addresses or names of the machine that the coordinator runs on, without ports, tried in this order.", "list of at least 1 item, each a host name or an IP address", nil},

@@ -126,6 +126,10 @@ func (p *clusterParser) readSecrets(top cursor, c *cursor) {
 	sources := map[string]SecretSource{}
 	p.cluster.Secrets = sources
 	at := cursor{report: top.report, at: top.at, way: top.way.key("secrets")}
+	if c != nil && c.node.Kind != yaml.MappingNode {
+		c.fail("must be a mapping of names to sources", "write name: {file: path}, name: {env: NAME} or name: {set: true}, one a line, indented below this key")
+		return
+	}
 	if c != nil {
 		at.at = c.at
 		c.named(func(name string, c cursor) {
@@ -140,7 +144,7 @@ func (p *clusterParser) readSecrets(top cursor, c *cursor) {
 			sources[name] = c.secretSource(name)
 		})
 	}
-	if p.bundle == nil || c != nil && c.node.Kind != yaml.MappingNode {
+	if p.bundle == nil {
 		return
 	}
 	for _, s := range p.bundle.Secrets {

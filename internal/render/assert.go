@@ -7,15 +7,12 @@ import (
 	"muster/internal/late"
 )
 
-// Assert evaluates a rule: a template over .Param and .Cluster that prints true or false. A bare pipeline may stand
-// without its braces. Beside the functions of every template a rule has arithmetic, and duration and bytes, which make
+// Assert evaluates a rule: a template over .Param and .Cluster that prints true or false.
+// Beside the functions of every template a rule has arithmetic, and duration and bytes, which make
 // numbers of texts such as 30s and 512MiB. The file is named in errors, each of which is an *Error.
 func Assert(file, text string, params map[string]any, cluster ClusterInfo) (bool, error) {
 	r := New(Context{Param: params, Cluster: cluster}, late.NewSpace(late.Marker([32]byte{}), late.Spec{})).without("Role", "Host", "Roster", "Secret")
 	r.extra = arithmetic
-	if !strings.Contains(text, "{{") {
-		text = "{{ " + text + " }}"
-	}
 	out, err := r.Render(file, []byte(text))
 	if err != nil {
 		return false, err

@@ -19,7 +19,7 @@ import (
 func TestABootstrapAgentThatIsKilledAgainAndAgainGetsDone(t *testing.T) {
 	l, c := newSite(t, exampleCluster(t, 1))
 	l.up(2)
-	l.throttle(2, "80mbit")
+	l.throttle(2, "20mbit")
 	c.push("agent", 2)
 	c.push("master", 1)
 	killed := 0

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -178,16 +180,16 @@ func (l *lab) tokens(host int) []string {
 	return found
 }
 
-// wantNoAgent fails when anything of the bootstrap agent is left on a host.
+// wantNoAgent fails when anything of the bootstrap agent stays on a host. It leaves a moment after the host is done.
 func (l *lab) wantNoAgent(host int) {
 	l.t.Helper()
-	left, err := l.agentLeft(host)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	if left != "" {
-		l.t.Errorf("of the bootstrap agent is left on host%d:\n%s", host, left)
-	}
+	eventually(l.t, 30*time.Second, fmt.Sprintf("nothing of the bootstrap agent is left on host%d", host), func() error {
+		left, err := l.agentLeft(host)
+		if err == nil && left != "" {
+			err = errors.New(left)
+		}
+		return err
+	})
 }
 
 // agentLeft is what there is of the bootstrap agent: processes, units known to systemd, files.

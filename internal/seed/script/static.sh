@@ -8,8 +8,8 @@ main() {
 	obtain_agent
 	set --
 	for source in $sources; do set -- "$@" --source "$source"; done
-	# shellcheck disable=SC2086 # these are several words, none of which a shell would expand
-	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" $signing "$@" ||
+	for word in $signing; do set -- "$@" "$word"; done
+	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@" ||
 		fail "the installation failed, see above. $again"
 }
 
