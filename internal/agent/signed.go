@@ -108,15 +108,18 @@ func refusal(err error) error {
 	if errors.As(err, &own) {
 		return fault.New(own.Class, own.Remedy, "the generation is refused").Because(err)
 	}
-	return localFault(err)
+	return fault.New(fault.Unavailable, "look what the mirrors and the coordinator serve as "+sign.File+", then: coordinator hosts retry",
+		"no source gives a signed statement").Because(err)
 }
 
 // now is the later of the coordinator's clock and this host's: setting one of them back hides no expiry. A web server's
 // clock, which is all that there is without a coordinator, is the very thing that may be hostile.
 func (i *installation) now() time.Time {
 	now := time.Now()
-	if ahead, ok := i.offset(); ok && ahead > 0 && !i.static {
-		now = now.Add(ahead)
+	if i.offset != nil && !i.static {
+		if ahead, ok := i.offset(); ok && ahead > 0 {
+			now = now.Add(ahead)
+		}
 	}
 	return now
 }

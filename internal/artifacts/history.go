@@ -49,6 +49,9 @@ func without(ids []manifest.ConfigID, id manifest.ConfigID) []manifest.ConfigID 
 
 // keepPrevious takes the generations before this one over into the stage, as far as they are whole and wanted.
 func (g *generator) keepPrevious() error {
+	if g.opts.Keep <= 0 {
+		return nil
+	}
 	type old struct {
 		id    manifest.ConfigID
 		index string
@@ -58,9 +61,9 @@ func (g *generator) keepPrevious() error {
 	for _, id := range without(readIndex(from), g.id) {
 		candidates = append(candidates, old{id, keptDir(from, id)})
 	}
-	if previous, err := readGeneration(from); err == nil && previous.ConfigID != g.id {
-		candidates = slices.DeleteFunc(candidates, func(o old) bool { return o.id == previous.ConfigID })
-		candidates = slices.Insert(candidates, 0, old{previous.ConfigID, from})
+	if id := currentID(from); id.Valid() && id != g.id {
+		candidates = slices.DeleteFunc(candidates, func(o old) bool { return o.id == id })
+		candidates = slices.Insert(candidates, 0, old{id, from})
 	}
 	var kept []manifest.ConfigID
 	for _, o := range candidates {
@@ -86,6 +89,18 @@ func (g *generator) keepPrevious() error {
 		return err
 	}
 	return g.stage.write(filepath.Join(historyDir, indexFile), data)
+}
+
+// currentID names the generation in dir without reading all of it: 50,000 hosts take a while. Whoever uses it does.
+func currentID(dir string) manifest.ConfigID {
+	data, err := readAtMost(filepath.Join(dir, generationFile), maxGeneration)
+	var only struct {
+		ConfigID manifest.ConfigID `json:"config_id"`
+	}
+	if err != nil || json.Unmarshal(data, &only) != nil {
+		return ""
+	}
+	return only.ConfigID
 }
 
 // keep links one old generation into the stage. Its blobs were verified when they were made, and are again by whoever

@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -44,6 +45,9 @@ func (l locator) find(keys ...string) config.Problem {
 	return p
 }
 
+// plainKey is a key that needs no quotes.
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
 // way writes keys as config does: rules[0].assert.
 func way(keys []string) string {
 	var b strings.Builder
@@ -52,6 +56,8 @@ func way(keys []string) string {
 		switch {
 		case err == nil && i > 0:
 			b.WriteString("[" + key + "]")
+		case !plainKey.MatchString(key):
+			b.WriteString("[" + strconv.Quote(key) + "]")
 		case i > 0:
 			b.WriteString("." + key)
 		default:

@@ -14,26 +14,26 @@ import (
 )
 
 // newSecretSite has a secret for masters, and a file that they have alone.
-func newSecretSite(t testing.TB) site {
+func newSecretSite(t *testing.T) site {
 	s := newSite(t)
 	s.edit("demo/bundle.yaml", "files:\n", "secrets:\n  key: {summary: A key, roles: [master], given: true}\n"+
 		"files:\n  etc/secret:\n    roles: [master]\n    template: templates/secret\n")
 	s.write("demo/templates/secret", "key={{ .Secret.key | json }}\n")
-	s.edit("demo/cluster.yaml", "parameters:", "secrets:\n  key: {file: not-there}\nparameters:")
+	s.edit("demo/cluster.yaml", "cluster: test\n", "cluster: test\nsecrets:\n  key: {file: not-there}\n")
 	return s
 }
 
-func (s site) modeOf(role manifest.Role, path string) (mode int64) {
-	s.t.Helper()
+func modeOf(t *testing.T, s site, role manifest.Role, path string) (mode int64) {
+	t.Helper()
 	_, manifests, err := artifacts.Load(s.out())
 	s.must(err)
-	headers, _ := members(s.t, filepath.Join(s.out(), manifest.BlobPath(manifests[role].Config.Digest)))
+	headers, _ := members(t, filepath.Join(s.out(), manifest.BlobPath(manifests[role].Config.Digest)))
 	for _, h := range headers {
 		if h.Name == path {
 			return h.Mode
 		}
 	}
-	s.t.Fatalf("role %s has no %s", role, path)
+	t.Fatalf("role %s has no %s", role, path)
 	return 0
 }
 
@@ -51,7 +51,7 @@ func TestAGenerationIsMadeWithoutValues(t *testing.T) {
 			t.Errorf("role %s uses the secret: %v", role, got)
 		}
 	}
-	if mode := s.modeOf("master", "etc/secret"); mode != 0o600 {
+	if mode := modeOf(t, s, "master", "etc/secret"); mode != 0o600 {
 		t.Errorf("mode %o", mode)
 	}
 	config, err := os.ReadFile(filepath.Join(s.out(), "config.json"))
@@ -74,7 +74,7 @@ func TestTheModeOfAFileWithASecret(t *testing.T) {
 		s := newSecretSite(t)
 		s.edit("demo/bundle.yaml", "template: templates/secret\n", "template: templates/secret\n    mode: \""+mode+"\"\n")
 		s.generate()
-		if got := s.modeOf("master", "etc/secret"); got != want {
+		if got := modeOf(t, s, "master", "etc/secret"); got != want {
 			t.Errorf("mode %s became %o", mode, got)
 		}
 	}
@@ -82,7 +82,7 @@ func TestTheModeOfAFileWithASecret(t *testing.T) {
 	s := newSecretSite(t)
 	s.write("demo/templates/secret", "no key\n")
 	s.generate()
-	if got := s.modeOf("master", "etc/secret"); got != 0o644 {
+	if got := modeOf(t, s, "master", "etc/secret"); got != 0o644 {
 		t.Errorf("mode %o", got)
 	}
 }

@@ -27,7 +27,7 @@ const (
 var architectures = []string{"amd64", "arm64"}
 
 // probes are the built-in checks that a bundle can name.
-var probes = []string{"port-free", "disk-space", "memory", "clock", "commands", "systemd", "kernel", "file-system"}
+var probes = []string{"port-free", "disk-space", "memory", "clock", "commands", "systemd", "kernel", "file-system", "absent", "writable", "host-name"}
 
 // bundleParser reads a bundle.yaml into bundle.
 type bundleParser struct {

@@ -20,11 +20,12 @@ func (f *Fetcher) Named(ctx context.Context, name string, limit int64, judge fun
 	for _, src := range f.sources.all {
 		data, err := f.named(ctx, src.base+"/"+name, limit)
 		if err == nil {
-			heard = true
-			if err = judge(data); err == nil {
+			err = judge(data)
+			if err == nil {
 				return true, nil
 			}
 		}
+		heard = heard || data != nil
 		if ctx.Err() != nil {
 			return heard, context.Cause(ctx)
 		}
@@ -51,7 +52,10 @@ func (f *Fetcher) named(ctx context.Context, url string, limit int64) ([]byte, e
 		return nil, fmt.Errorf("the source answers with status %d", resp.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err == nil && int64(len(data)) > limit {
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
 		err = fmt.Errorf("the source sends more than %d bytes", limit)
 	}
 	return data, err

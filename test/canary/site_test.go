@@ -96,8 +96,9 @@ func newSite(t testing.TB) *site {
 	s.address = ownAddress(t)
 	s.write("cluster.yaml", fmt.Sprintf(`cluster: demo
 bundle: b
-coordinator: {addresses: [127.0.0.1], http_port: %d, grpc_port: %d}
-address: {cidr: %s/32}
+coordinator: {addresses: [127.0.0.1], http_port: %[1]d, grpc_port: %[2]d}
+address: {cidr: %[3]s/32}
+hosts: [{role: master, address: %[3]s}]
 secrets:
   line: {set: true}
   text: {set: true}
@@ -247,6 +248,23 @@ func (s *site) join(role string) *process {
 	if err != nil {
 		s.Fatal(err)
 	}
+	root := s.root()
+	if err := os.Mkdir(filepath.Join(root, "var/lib/bootstrap-agent"), 0o700); err != nil {
+		s.Fatal(err)
+	}
+	s.write("host/var/lib/bootstrap-agent/seed", string(made.Seed), 0o600)
+	self, err := os.Executable()
+	if err != nil {
+		s.Fatal(err)
+	}
+	p := s.start("agent", []string{rootVariable + "=" + root}, self)
+	p.root = root
+	return p
+}
+
+// root is a private root with a service manager of its own.
+func (s *site) root() string {
+	s.Helper()
 	root := s.path("host")
 	for _, dir := range []string{"opt", "run/systemd/system", "etc/systemd/system/multi-user.target.wants", "var/lib"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
@@ -262,15 +280,5 @@ func (s *site) join(role string) *process {
 	}
 	s.write("host/usr/bin/systemctl", string(systemctl), 0o755)
 	s.write("host/usr/bin/journalctl", "#!/bin/sh\necho nothing\n", 0o755)
-	if err := os.Mkdir(filepath.Join(root, "var/lib/bootstrap-agent"), 0o700); err != nil {
-		s.Fatal(err)
-	}
-	s.write("host/var/lib/bootstrap-agent/seed", string(made.Seed), 0o600)
-	self, err := os.Executable()
-	if err != nil {
-		s.Fatal(err)
-	}
-	p := s.start("agent", []string{rootVariable + "=" + root}, self)
-	p.root = root
-	return p
+	return root
 }
