@@ -92,7 +92,10 @@ func wayTo(bundle *config.BundleText, file string) (string, error) {
 		from = filepath.Dir(file)
 	}
 	to := bundle.Dir
-	if filepath.Base(bundle.File) != "bundle.yaml" {
+	switch {
+	case bundle.Packed != "":
+		to = bundle.Packed
+	case filepath.Base(bundle.File) != "bundle.yaml":
 		to = bundle.File
 	}
 	from, err := filepath.Abs(from)

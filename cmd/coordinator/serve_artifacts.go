@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
 	"muster/internal/artifacts"
 	"muster/internal/coordinator"
 	"muster/internal/fault"
+	"muster/internal/manifest"
 	"muster/internal/sign"
 )
 
@@ -18,6 +20,10 @@ const admissionFile = "signing.json"
 
 // admit takes the generation over that is to be served, if it may be.
 func admit(ctx context.Context, log *slog.Logger, o serveOptions, served string) error {
+	if have, next := clusterOf(served), clusterOf(o.genconf); have != "" && next != "" && have != next {
+		return fault.New(fault.Conflict, "give each cluster a state directory of its own (--state), or serve the generation of "+have,
+			"the state in %s is of cluster %q, the generation in %s of %q", o.state, have, o.genconf, next)
+	}
 	now := time.Now()
 	admission, err := artifacts.OpenAdmission(filepath.Join(o.state, admissionFile), now)
 	if err != nil {
@@ -34,6 +40,19 @@ func admit(ctx context.Context, log *slog.Logger, o serveOptions, served string)
 		logSigned(log, s, now)
 	}
 	return nil
+}
+
+// clusterOf is the cluster of the generation in dir, or "" if there is none that can be read; the import says why.
+func clusterOf(dir string) string {
+	raw, err := os.ReadFile(filepath.Join(dir, "generation.json"))
+	if err != nil {
+		return ""
+	}
+	g, err := manifest.DecodeGeneration(raw)
+	if err != nil {
+		return ""
+	}
+	return g.Cluster
 }
 
 // soon is when it is time to think of signing again.

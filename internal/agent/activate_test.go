@@ -195,6 +195,8 @@ func TestActivationSwitchesByOneLinkAndTakesAwayWhatIsGone(t *testing.T) {
 	if !exists(l.units("demo-plain.service")) {
 		t.Fatal("the first generation lacks a unit")
 	}
+	unit := read(t, l.units("demo-app.service"))
+	write(t, l.units("demo-app.service"), unit+"# edited by hand, or of an earlier bundle\n")
 	watching := removals(t, l, func() {
 		w.mustInstall(l, func(m *manifest.Manifest, p *Plan) {
 			p.Late["Host.Name"] = "node-2"
@@ -211,6 +213,9 @@ func TestActivationSwitchesByOneLinkAndTakesAwayWhatIsGone(t *testing.T) {
 	}
 	if exists(l.units("demo-plain.service")) || !exists(l.units("demo-app.service")) || !exists(l.units("demo.target")) {
 		t.Error("the units are not those of the second generation")
+	}
+	if got := read(t, l.units("demo-app.service")); got != unit {
+		t.Errorf("the unit is still %q", got)
 	}
 	if c := calls(t, l); !slices.Contains(c, "stop demo-plain.service") {
 		t.Errorf("what is gone was not stopped: %q", c)

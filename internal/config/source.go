@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"muster/internal/bundle"
 )
 
 // BundleText is a bundle with the text that it was read from: its parameters in the publisher's order, and where each
@@ -16,22 +18,27 @@ type BundleText struct {
 	*Bundle
 	// File is the path of bundle.yaml.
 	File string
+	// Packed is the path of the one file that the bundle came in, if it did.
+	Packed string
 	top  *yaml.Node
 }
 
 // ReadBundle reads a bundle.yaml, or the one in the directory or bundle file path.
 func ReadBundle(path string) (*BundleText, Problems) {
-	path, problem := opened(path)
+	file, problem := opened(path)
 	if problem != nil {
 		return nil, Problems{*problem}
 	}
-	data, problem := readFile(path)
+	data, problem := readFile(file)
 	if problem != nil {
 		return nil, Problems{*problem}
 	}
-	b, problems := ParseBundleText(path, data)
+	b, problems := ParseBundleText(file, data)
 	if b != nil {
-		b.Dir = filepath.Dir(path)
+		b.Dir = filepath.Dir(file)
+		if bundle.Named(path) {
+			b.Packed = path
+		}
 	}
 	return b, problems
 }
@@ -43,7 +50,7 @@ func ParseBundleText(file string, data []byte) (*BundleText, Problems) {
 		return nil, problems
 	}
 	_, top := parse(file, data)
-	return &BundleText{bundle, file, top}, problems
+	return &BundleText{Bundle: bundle, File: file, top: top}, problems
 }
 
 // Site is a cluster config with its bundle and with the texts of both.

@@ -65,7 +65,8 @@ func (s *Service) note(ctx context.Context, e Event) error {
 	return s.store.Update(context.WithoutCancel(ctx), func(w store.Writer) error { return s.event(w, e) })
 }
 
-// event keeps e under a key of its time, so that no two writers share a counter.
+// event keeps e under a key of its time, so that no two coordinators share a counter; events of one instant stay in the
+// order in which this one saw them.
 func (s *Service) event(w store.Writer, e Event) error {
 	var tail [6]byte
 	if _, err := io.ReadFull(s.random, tail[:]); err != nil {
@@ -73,7 +74,7 @@ func (s *Service) event(w store.Writer, e Event) error {
 	}
 	e.Time = s.clock().UTC()
 	e.Message = clip(e.Message, maxMessage)
-	return write(w, fmt.Sprintf("%s%020d-%s", keyEvents, e.Time.UnixNano(), hex.EncodeToString(tail[:])), e)
+	return write(w, fmt.Sprintf("%s%020d-%016x-%s", keyEvents, e.Time.UnixNano(), s.eventCount.Add(1), hex.EncodeToString(tail[:])), e)
 }
 
 // Events are the newest ones, oldest first, of one host or of all.

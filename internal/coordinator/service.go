@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muster/internal/fault"
@@ -53,6 +54,8 @@ type Service struct {
 	notes     notes
 	// locks serialises the calls of one host, so that its directory entry follows its record.
 	locks sync.Map // hosts.ID → *sync.Mutex
+	// eventCount orders events that have the same time.
+	eventCount atomic.Uint64
 }
 
 // New prepares the service and reads what the store has.

@@ -39,8 +39,15 @@ func TestMain(m *testing.M) {
 }
 
 func supervise() int {
+	// What tests leave in their directories when they crash are coordinators' keys.
+	work, err := os.MkdirTemp("", "muster-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return 1
+	}
+	defer os.RemoveAll(work)
 	tests := exec.Command(os.Args[0], os.Args[1:]...)
-	tests.Env = append(os.Environ(), child+"=1")
+	tests.Env = append(os.Environ(), child+"=1", "TMPDIR="+work)
 	tests.Stdin, tests.Stdout, tests.Stderr = os.Stdin, os.Stdout, os.Stderr
 	// A group of its own, so that the coordinators that a crashed test leaves behind can be ended with it.
 	tests.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -55,7 +62,7 @@ func supervise() int {
 			_ = tests.Process.Signal(s)
 		}
 	}()
-	err := tests.Wait()
+	err = tests.Wait()
 	_ = syscall.Kill(-tests.Process.Pid, syscall.SIGKILL)
 	code := 0
 	if err != nil {
