@@ -51,6 +51,16 @@ func TestFromScaffoldToGeneration(t *testing.T) {
 	if pins[0] != pins[1] {
 		t.Errorf("built twice, %s and %s", pins[0], pins[1])
 	}
+	// A file stands wherever a directory can, for init too: what it writes names the file, not where that is unpacked.
+	initial := initCommand()
+	initial.SetArgs([]string{file, "--out", filepath.Join(dir, "cluster.yaml"), "--address", "10.0.0.1"})
+	initial.SetOut(new(bytes.Buffer))
+	if err := initial.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "cluster.yaml")); err != nil || !strings.Contains(string(text), "\nbundle: demo.bundle\n") {
+		t.Errorf("init wrote %s, %v", text, err)
+	}
 	text, err := os.ReadFile(filepath.Join(demo, "cluster.yaml"))
 	if err != nil {
 		t.Fatal(err)

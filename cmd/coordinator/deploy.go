@@ -84,16 +84,17 @@ func waitFor(cmd *cobra.Command, timeout time.Duration, failed, want int, counts
 		}
 		return ended >= want
 	})
-	if err != nil {
-		if ctx.Err() != nil && cmd.Context().Err() == nil {
-			return fault.New(fault.Unavailable, "coordinator status shows what each host waits for; they go on by themselves",
-				"not all hosts were done within %s", timeout)
-		}
+	late := ctx.Err() != nil && cmd.Context().Err() == nil
+	if err != nil && !late {
 		return err
 	}
 	board.Clear()
 	if err := listHosts(cmd.Context(), client, out, show.FormatTable, show.TableOptions{}); err != nil {
 		return err
+	}
+	if late && bad == 0 {
+		return fault.New(fault.Unavailable, "the table shows what each host waits for; they go on by themselves",
+			"not all hosts were done within %s", timeout)
 	}
 	if bad > 0 {
 		return &exitError{code: exitFailedHosts, err: fault.New(fault.Conflict,

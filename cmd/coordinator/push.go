@@ -121,11 +121,9 @@ func (f *pushFlags) run(cmd *cobra.Command, args []string) (tokens []string, fai
 		}
 		records = append(records, record)
 	}
-	if err := recordPushes(ctx, client, records); err != nil {
-		return nil, 0, err
-	}
+	// What was seen is shown before anything else can fail.
 	progress.summary(results)
-	return tokens, failed, nil
+	return tokens, failed, recordPushes(ctx, client, records)
 }
 
 // seeds makes each host its own single-use token, so that what one host was given is of no use to another.

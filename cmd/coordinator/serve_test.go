@@ -164,6 +164,6 @@ func TestServeSaysWhyItCannot(t *testing.T) {
 		if _, stderr, err := runGenconf(t, dir); err != nil {
 			t.Fatalf("%v\n%s", err, stderr)
 		}
-		wantEnd(t, state, "of cluster", "correct the name in cluster.yaml", "--genconf", filepath.Join(dir, "genconf"), "--listen-http", free, "--listen-grpc", free)
+		wantEnd(t, state, "is of cluster", "remedy: give each cluster a state directory of its own", "--genconf", filepath.Join(dir, "genconf"), "--listen-http", free, "--listen-grpc", free)
 	})
 }

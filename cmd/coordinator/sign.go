@@ -13,7 +13,7 @@ import (
 )
 
 func signCommand() *cobra.Command {
-	var files []string
+	var files, oldFiles []string
 	o := artifacts.SignOptions{}
 	c := &cobra.Command{
 		Use:   "sign DIR --key FILE",
@@ -23,11 +23,12 @@ them have to sign, are those of cluster.yaml when the generation was made. Neith
 here: copy the directory to where the key is, sign, and copy generation.dsse.json back.
 
 --renew states the same generation again, with a later expiry, a higher version and no signatures but those made now: for
-one that is about to expire, or an old one that hosts are to go back to.`,
+one that is about to expire, or an old one that hosts are to go back to. The first of those who sign gives it, the others
+sign what the first has renewed.`,
 		Example: "  coordinator sign genconf --key ~/keys/alice.key",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(files) == 0 {
+			if len(files)+len(oldFiles) == 0 {
 				return usageError(errors.New("say what to sign with: --key FILE"))
 			}
 			if o.Version > 0 && !o.Renew {
@@ -37,11 +38,15 @@ one that is about to expire, or an old one that hosts are to go back to.`,
 			if err != nil {
 				return err
 			}
+			if o.OldKeys, err = readSignKeys(oldFiles); err != nil {
+				return err
+			}
 			o.Keys, o.Now = keys, time.Now()
 			return signDirectory(cmd, args[0], o)
 		},
 	}
 	c.Flags().StringArrayVar(&files, "key", nil, "file of a signing key; may be repeated")
+	c.Flags().StringArrayVar(&oldFiles, "old-key", nil, "file of a signing key that cluster.yaml no longer has, so that the coordinator takes its successors over")
 	c.Flags().BoolVar(&o.Renew, "renew", false, "state the generation again, with a later expiry and a higher version")
 	c.Flags().Uint64Var(&o.Version, "version", 0, "with --renew: the version (default: the next one)")
 	return c

@@ -47,7 +47,8 @@ func Extract(ctx context.Context, f *os.File, name string, sel Selection, into *
 	}
 	defer stream.Close()
 	x := &extraction{sel: sel, into: into, nodes: map[string]node{}, files: map[string]string{}, used: make([]bool, len(sel.Include))}
-	limited := &bounded{r: stream, left: min(maxBytes, freeBytes+maxRatio*info.Size())}
+	x.left = min(maxBytes, freeBytes+maxRatio*info.Size())
+	limited := &bounded{r: stream, left: x.left}
 	for tr := tar.NewReader(limited); ; {
 		h, err := tr.Next()
 		if err == io.EOF {
@@ -91,9 +92,11 @@ const (
 
 // extraction is what has been read so far.
 type extraction struct {
-	sel      Selection
-	into     *os.Root
-	entries  int
+	sel     Selection
+	into    *os.Root
+	entries int
+	// left is how many bytes files may still have: a sparse one is longer than what the archive has of it.
+	left     int64
 	nodes    map[string]node
 	files    map[string]string // regular files by their name in the archive
 	found    bool              // something lies below the prefix
@@ -176,6 +179,9 @@ func (x *extraction) take(h *tar.Header, full, name string, content io.Reader) e
 		return local(x.into.Symlink(h.Linkname, name))
 	case tar.TypeLink:
 		return x.hardLink(full, name, h.Linkname)
+	}
+	if x.left -= h.Size; x.left < 0 {
+		return errBomb
 	}
 	x.files[full] = name
 	mode := fs.FileMode(0o644)
@@ -313,6 +319,8 @@ func (w *writer) Write(b []byte) (int, error) {
 	return n, err
 }
 
+var errBomb = errors.New("it is many times larger than any software of its size; a bomb")
+
 // bounded ends an archive that becomes too long.
 type bounded struct {
 	r    io.Reader
@@ -321,7 +329,7 @@ type bounded struct {
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errors.New("it is many times larger than any software of its size; a bomb")
+		return 0, errBomb
 	}
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)

@@ -74,7 +74,7 @@ func (a *Admission) check(g *manifest.Generation, envelope []byte) (*sign.Statem
 	}
 	if err != nil {
 		if a.before.Signing != nil && !sameKeys(*a.before.Signing, *g.Signing) {
-			err = fault.New(fault.Denied, "let the old keys sign the new generation as well; if they are lost, compare the new ones with those who hold them and remove "+a.path,
+			err = fault.New(fault.Denied, "let the old keys sign the new generation as well (coordinator sign DIR --old-key FILE); if they are lost, compare the new ones with those who hold them and remove "+a.path,
 				"the generation has other signing keys than those that were accepted before").Because(err)
 		}
 		return nil, err

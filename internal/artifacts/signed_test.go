@@ -259,6 +259,12 @@ func TestNewKeysNeedTheOldOnes(t *testing.T) {
 	if err := serve(); !errors.Is(err, sign.ErrSignatures) || !strings.Contains(fault.Remedy(err), "old keys") {
 		t.Errorf("a key that was taken out is back: %v, %q", err, fault.Remedy(err))
 	}
+	// All at once: what is no longer listed signs once more, and no genconf is needed for it.
+	_, signers, err := artifacts.Sign(s.out(), artifacts.SignOptions{OldKeys: []ed25519.PrivateKey{signKey(2)}, Now: noon})
+	if err != nil || len(signers) != 1 {
+		t.Errorf("%d of the listed keys signed, %v", len(signers), err)
+	}
+	s.must(serve())
 }
 
 func TestDamagedMemoryAcceptsNothing(t *testing.T) {

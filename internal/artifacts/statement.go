@@ -142,6 +142,9 @@ func checkSignKeys(s *manifest.Signing, keys []ed25519.PrivateKey) error {
 // SignOptions say how to sign a directory.
 type SignOptions struct {
 	Keys []ed25519.PrivateKey
+	// OldKeys are keys that cluster.yaml no longer has. Their signatures count for nobody but a coordinator that
+	// accepted them before, which takes the new keys over only then.
+	OldKeys []ed25519.PrivateKey
 	// Renew states the generation anew: with a later expiry, a higher version and no other signatures.
 	Renew bool
 	// Version is that of a renewed statement, the next one if 0.
@@ -181,7 +184,7 @@ func Sign(dir string, o SignOptions) (*sign.Statement, []ed25519.PublicKey, erro
 	if !o.Now.Before(s.Expires) {
 		return nil, nil, fault.New(fault.Invalid, "coordinator sign "+dir+" --renew --key FILE", "the statement of %s expired at %s", dir, s.Expires.Format(time.RFC3339)).Because(sign.ErrExpired)
 	}
-	data, err := addSignatures(e, o.Keys)
+	data, err := addSignatures(e, append(slices.Clone(o.Keys), o.OldKeys...))
 	if err != nil {
 		return nil, nil, err
 	}

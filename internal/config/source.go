@@ -20,7 +20,7 @@ type BundleText struct {
 	File string
 	// Packed is the path of the one file that the bundle came in, if it did.
 	Packed string
-	top  *yaml.Node
+	top    *yaml.Node
 }
 
 // ReadBundle reads a bundle.yaml, or the one in the directory or bundle file path.

@@ -20,11 +20,14 @@ func valid() *manifest.Manifest {
 			Blobs: map[manifest.Arch]manifest.Blob{"amd64": {Digest: digest("a"), Size: 1, Unpacked: 2, Entries: 3}},
 			Links: map[manifest.Arch][]string{"amd64": {"bin/etcd"}},
 		}},
-		Config: manifest.Blob{Digest: digest("b"), Size: 1},
-		Units:  []manifest.Unit{{Name: "demo-etcd.service", Path: "units/demo-etcd.service"}, {Name: "demo.target", Path: "units/demo.target"}},
-		Late:   manifest.LateTable{Marker: "x", Slots: []manifest.Slot{{Ref: "Host.Name", Encode: []string{"json"}}}},
-		Checks: []manifest.Check{{Name: "healthy", Stage: manifest.Postflight, Script: "echo <&> \u2028", Severity: "critical", Timeout: time.Second}},
-		Roster: map[manifest.Role][]manifest.Member{"master": {{Name: "one", Address: "10.0.0.1"}}},
+		Config:      manifest.Blob{Digest: digest("b"), Size: 1},
+		Units:       []manifest.Unit{{Name: "demo-etcd.service", Path: "units/demo-etcd.service"}, {Name: "demo.target", Path: "units/demo.target"}},
+		Late:        manifest.LateTable{Marker: "x", Slots: []manifest.Slot{{Ref: "Host.Name", Encode: []string{"json"}}}},
+		Checks:      []manifest.Check{{Name: "healthy", Stage: manifest.Postflight, Script: "echo <&> \u2028", Severity: "critical", Timeout: time.Second}},
+		Roster:      map[manifest.Role][]manifest.Member{"master": {{Name: "one", Address: "10.0.0.1"}}},
+		Steps:       []manifest.Step{{Name: "format", When: manifest.BeforeActivate, Script: "true", Timeout: time.Second, Remedy: "r", Once: true}},
+		Owners:      []manifest.OwnedFile{{Path: "etc/app.conf", Owner: manifest.Owner{User: "app", Group: "4711"}}},
+		Directories: []manifest.Directory{{Path: "db/wal", Mode: 0o750, Owner: manifest.Owner{User: "app"}}},
 	}
 }
 
@@ -67,6 +70,18 @@ func TestInvalidManifests(t *testing.T) {
 		"check without probe":         func(m *manifest.Manifest) { m.Checks[0].Script = "" },
 		"check without severity":      func(m *manifest.Manifest) { m.Checks[0].Severity = "fatal" },
 		"check without timeout":       func(m *manifest.Manifest) { m.Checks[0].Timeout = 0 },
+		"step whose name is a path":   func(m *manifest.Manifest) { m.Steps[0].Name = "../../etc/passwd" },
+		"step at no moment":           func(m *manifest.Manifest) { m.Steps[0].When = "later" },
+		"step without script":         func(m *manifest.Manifest) { m.Steps[0].Script = "" },
+		"step without remedy":         func(m *manifest.Manifest) { m.Steps[0].Remedy = "" },
+		"step without timeout":        func(m *manifest.Manifest) { m.Steps[0].Timeout = 0 },
+		"owner of a file outside":     func(m *manifest.Manifest) { m.Owners[0].Path = "../../../etc/shadow" },
+		"owner of everything":         func(m *manifest.Manifest) { m.Owners[0].Path = "." },
+		"owner for a shell":           func(m *manifest.Manifest) { m.Owners[0].User = "$(reboot)" },
+		"owner that is no number":     func(m *manifest.Manifest) { m.Owners[0].Group = "4294967295" },
+		"directory outside":           func(m *manifest.Manifest) { m.Directories[0].Path = "/etc" },
+		"directory that climbs":       func(m *manifest.Manifest) { m.Directories[0].Path = "a/../../b" },
+		"directory that is setgid":    func(m *manifest.Manifest) { m.Directories[0].Mode = 0o2755 },
 		"check whose name is no name": func(m *manifest.Manifest) { m.Checks[0].Name = "a b" },
 	}
 	for name, spoil := range tests {
