@@ -92,6 +92,9 @@ func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) e
 	return i.tell.Phase(end)
 }
 
+// staticPatience is how long an installation without a coordinator goes on while no byte comes.
+const staticPatience = 2 * time.Minute
+
 func (i *installation) prepareFetcher() error {
 	if i.fetcher != nil {
 		return nil
@@ -99,13 +102,19 @@ func (i *installation) prepareFetcher() error {
 	if err := durable.MkdirAll(i.layout.blobs(), 0o700); err != nil {
 		return localFault(err)
 	}
-	f, err := fetch.New(fetch.Options{
+	opt := fetch.Options{
 		Sources: i.plan.Sources, Directories: i.static,
 		Log: func(e fetch.Event) {
 			waiting := e.String()
 			i.tell.Progress("fetch", e.Have, e.Size, waiting)
 		},
-	})
+	}
+	if i.static {
+		// Somebody waits for install.sh and can run it again. With a coordinator nobody does, and one that is away for
+		// a night is to find its hosts as it left them: there status shows what a host waits for.
+		opt.GiveUpAfter = staticPatience
+	}
+	f, err := fetch.New(opt)
 	if err != nil {
 		return fault.New(fault.Invalid, "check the addresses of the coordinator in cluster.yaml", "the plan's sources").Because(err)
 	}

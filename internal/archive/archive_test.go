@@ -337,3 +337,44 @@ func FuzzExtract(f *testing.F) {
 		}
 	})
 }
+
+// A sparse file is as long as its header says, however little the archive has of it.
+func TestASparseBombIsRefused(t *testing.T) {
+	var b bytes.Buffer
+	header := func(h tar.Header, body string) {
+		w := tar.NewWriter(&b)
+		h.Size = int64(len(body))
+		must(t, w.WriteHeader(&h))
+		_, err := io.WriteString(w, body)
+		must(t, err)
+		must(t, w.Flush())
+	}
+	// PAX records of GNU tar 1.0 sparse files cannot be written by archive/tar, so they are written as their own entry.
+	record := func(key, value string) string {
+		n := len(key) + len(value) + 3
+		for size := n + len(fmt.Sprint(n)); ; size = n + len(fmt.Sprint(size)) {
+			if text := fmt.Sprintf("%d %s=%s\n", size, key, value); len(text) == size {
+				return text
+			}
+		}
+	}
+	records := record("GNU.sparse.major", "1") + record("GNU.sparse.minor", "0") + record("GNU.sparse.name", "zeros") + record("GNU.sparse.realsize", "1099511627776")
+	header(tar.Header{Name: "pax", Typeflag: tar.TypeReg, Mode: 0o644}, records)
+	b.Bytes()[156] = tar.TypeXHeader
+	fixChecksum(b.Bytes()[:512])
+	header(tar.Header{Name: "zeros", Typeflag: tar.TypeReg, Mode: 0o644}, fmt.Sprintf("%-512s", "1\n1099511627776\n0\n"))
+	b.Write(make([]byte, 1024))
+	_, problems := extract(t, "a.tar", b.Bytes(), archive.Selection{})
+	if len(problems) != 1 || !strings.Contains(problems[0], "it is many times larger") {
+		t.Errorf("got %q", problems)
+	}
+}
+
+func fixChecksum(header []byte) {
+	copy(header[148:156], "        ")
+	sum := 0
+	for _, c := range header {
+		sum += int(c)
+	}
+	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
+}

@@ -19,9 +19,14 @@ import (
 // worthwhile is how much a try must bring to count as a success of sorts, after which waits begin small again.
 const worthwhile = 64 << 10
 
-// maxWrong is how often each of the sources may send the whole blob with the wrong digest before the fetch fails. A bit
+// maxWrong is how often a source may serve another blob under the digest: a wrong one, a longer or a shorter one. A bit
 // that flips on the way is not there the next time, a corrupt file on a source's disk is.
 const maxWrong = 3
+
+// maxMissing is how often a source may say that it lacks the blob, and that over Options.MissingAfter at least: a mirror
+// may be filling, a file that was deleted does not come back. What a connection or a busy server does is not counted at
+// all, since a coordinator that crashed is to be waited for.
+const maxMissing = 10
 
 // download is the life of one Fetch over many tries. Its methods are the callbacks of one retryablehttp request; they
 // run one after the other.
@@ -43,14 +48,56 @@ type download struct {
 	// whole is set after a wrong digest: from then on no source continues what another began, so that a hostile
 	// one cannot spoil what an honest one sends.
 	whole bool
-	// wrong counts for each source how often it sent the whole blob with the wrong digest.
-	wrong map[*source]int
+	records map[*source]*record
+}
+
+// record is what one source has done with this blob that no patience mends.
+type record struct {
+	// wrong counts how often it had another blob, and how is what was the matter with the last.
+	wrong int
+	how   string
+	// missing counts how often it had none, from first to last.
+	missing     int
+	first, last time.Time
+}
+
+// record is that of the source.
+func (d *download) record(s *source) *record {
+	r := d.records[s]
+	if r == nil {
+		r = new(record)
+		d.records[s] = r
+	}
+	return r
+}
+
+// note adds what the source did wrong, and says whether that was of the kind that counts.
+func (r *record) note(reason *sourceError) bool {
+	switch {
+	case reason.wrong != "":
+		r.wrong++
+		r.how = reason.wrong
+	case reason.missing:
+		r.last = time.Now()
+		if r.missing++; r.missing == 1 {
+			r.first = r.last
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *record) isWrong() bool { return r.wrong >= maxWrong }
+
+func (r *record) isMissing(after time.Duration) bool {
+	return r.missing >= maxMissing && r.last.Sub(r.first) >= after
 }
 
 // download completes the part from the sources.
 func (f *Fetcher) download(ctx context.Context, blob manifest.Blob, dir string, part *part, progress func(done, total int64)) error {
 	d := &download{Fetcher: f, blob: blob, dir: dir, part: part, progress: progress, best: part.have, gained: time.Now(),
-		wrong: make(map[*source]int)}
+		records: make(map[*source]*record)}
 	if part.complete() {
 		if part.matches() {
 			progress(part.have, blob.Size)
@@ -134,10 +181,8 @@ func (d *download) check(ctx context.Context, _ *http.Response, err error) (bool
 	d.last = err
 	d.failures++
 	var reason *sourceError
-	if errors.As(err, &reason) && reason.wrong {
-		if d.wrong[d.src]++; d.allWrong() {
-			err = d.corruptError()
-		}
+	if errors.As(err, &reason) && d.record(d.src).note(reason) && d.hopeless() {
+		err = d.hopelessError()
 	}
 	var final *Error
 	if errors.As(err, &final) || d.expired() {
@@ -147,10 +192,10 @@ func (d *download) check(ctx context.Context, _ *http.Response, err error) (bool
 	return true, nil
 }
 
-// allWrong says whether no source is left that could have the blob.
-func (d *download) allWrong() bool {
+// hopeless says whether no source is left that could have the blob. One that is busy or away could.
+func (d *download) hopeless() bool {
 	for _, s := range d.sources.all {
-		if d.wrong[s] < maxWrong {
+		if r := d.record(s); !r.isWrong() && !r.isMissing(d.opt.MissingAfter) {
 			return false
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -11,8 +13,8 @@ import (
 	"muster/internal/manifest"
 )
 
-// The classes of an Error. What may get better by itself is not among them: a source that cannot be reached, is slow or
-// lacks a blob is asked again and again, and shown as an Event.
+// The classes of an Error. What may get better by itself is not among them: a source that cannot be reached, breaks off,
+// is slow or busy is asked again and again, and shown as an Event.
 var (
 	// ErrInvalid means that the request makes no sense; it will not get better.
 	ErrInvalid = errors.New("invalid request")
@@ -20,8 +22,11 @@ var (
 	ErrNoSpace = errors.New("no space")
 	// ErrLocal means that this host's file system refused for another reason.
 	ErrLocal = errors.New("local file system failure")
-	// ErrCorrupt means that every source has sent the whole blob with the wrong digest, more than once.
+	// ErrCorrupt means that no source has the blob and one at least has another one in its place: with the wrong
+	// digest, truncated or too long, more than once.
 	ErrCorrupt = errors.New("corrupt sources")
+	// ErrMissing means that every source has said that it does not have the blob, again and again.
+	ErrMissing = errors.New("missing from the sources")
 	// ErrGaveUp means that nothing was gained for Options.GiveUpAfter.
 	ErrGaveUp = errors.New("gave up")
 	// ErrStopped means that the context ended.
@@ -75,15 +80,24 @@ func localError(dir string, blob manifest.Blob, err error) *Error {
 	return e
 }
 
-// corruptError names the blob and who serves it wrongly.
-func (d *download) corruptError() *Error {
-	return &Error{
-		Class: ErrCorrupt,
-		What:  fmt.Sprintf("blob %s is corrupt at its sources: each sent it with another SHA-256, %d times", d.blob.Digest, maxWrong),
-		Remedy: fmt.Sprintf("put %s there again from the output of coordinator genconf (coordinator serve does it when it starts), then retry the host; the sources are: %s",
-			Path(d.blob.Digest), d.sources.list()),
-		Err: d.last,
+// hopelessError names the blob, and for each source what is the matter with it there.
+func (d *download) hopelessError() *Error {
+	e := &Error{Class: ErrMissing, Err: d.last}
+	what := "missing from"
+	var each []string
+	for _, s := range d.sources.all {
+		r := d.record(s)
+		if r.isWrong() {
+			e.Class, what = ErrCorrupt, "corrupt at"
+			each = append(each, fmt.Sprintf("%s has it %s, in %d tries", s.base, r.how, r.wrong))
+		} else {
+			each = append(each, fmt.Sprintf("%s does not have it, in %d tries over %v", s.base, r.missing, r.last.Sub(r.first).Round(time.Second)))
+		}
 	}
+	e.What = fmt.Sprintf("blob %s is %s its sources: %s", d.blob.Digest, what, strings.Join(each, "; "))
+	e.Remedy = fmt.Sprintf("put %s there again: run coordinator genconf again or restart coordinator serve, and copy its output to the mirrors; then retry the host; the sources are: %s",
+		Path(d.blob.Digest), d.sources.list())
+	return e
 }
 
 // stopped says that the context ended, and what was wrong until then.

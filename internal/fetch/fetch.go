@@ -25,6 +25,8 @@ type Options struct {
 	Log func(Event)
 	// GiveUpAfter ends a fetch that has gained nothing for so long; 0 means never.
 	GiveUpAfter time.Duration
+	// MissingAfter is for how long at least all sources must lack a blob before the fetch fails; 30 s if 0.
+	MissingAfter time.Duration
 	// StallAfter ends a try that brings less than 4 KiB in this time; 30 s if 0.
 	StallAfter time.Duration
 	// MinWait and MaxWait bound the ceiling of the jittered wait between tries; 500 ms and 30 s if 0.
@@ -76,6 +78,7 @@ func New(opt Options) (*Fetcher, error) {
 			*d = value
 		}
 	}
+	defaults(&opt.MissingAfter, 30*time.Second)
 	defaults(&opt.StallAfter, 30*time.Second)
 	defaults(&opt.MinWait, 500*time.Millisecond)
 	defaults(&opt.MaxWait, 30*time.Second)
@@ -120,8 +123,8 @@ func Path(digest manifest.Digest) string {
 
 // Fetch puts the blob at <dir>/<digest> and returns that path; the file is verified and on disk. A file that is there
 // already is verified and used. Fetch tries all sources again and again until it has the blob, ctx ends, nothing has
-// been gained for Options.GiveUpAfter, all sources have proven corrupt, or this host is at fault; see the error classes. The callback progress may be
-// nil; it is called from the caller's goroutine.
+// been gained for Options.GiveUpAfter, all sources have proven to have another blob or none, or this host is at fault;
+// see the error classes. The callback progress may be nil; it is called from the caller's goroutine.
 //
 // Two processes must not fetch into the same directory.
 func (f *Fetcher) Fetch(ctx context.Context, blob manifest.Blob, dir string, progress func(done, total int64)) (string, error) {

@@ -16,8 +16,11 @@ const maxRetryAfter = 10 * time.Minute
 type sourceError struct {
 	msg     string
 	noRange bool
-	// wrong is set when the source alone sent a whole blob and it is another one: asking again will hardly help.
-	wrong      bool
+	// wrong says what is the matter with the blob that the source alone has, "truncated" for one: asking again will
+	// hardly help. It is empty when the source may yet serve the blob, as after a connection that broke.
+	wrong string
+	// missing is set when the source says that it does not have the blob. It may be given it later.
+	missing    bool
 	retryAfter time.Duration
 }
 
@@ -34,7 +37,8 @@ func (d *download) receive(resp *http.Response) error {
 	if bad != nil {
 		return bad
 	}
-	if err := d.copy(resp.Body, skip); err != nil {
+	d.record(d.src).missing = 0 // what it lacked, it has now
+	if err := d.copy(resp, skip); err != nil {
 		return err
 	}
 	if d.part.matches() {
@@ -50,8 +54,30 @@ func (d *download) receive(resp *http.Response) error {
 		return sourceErrorf("what came from several sources or an earlier run has the wrong SHA-256; discarded, starting over")
 	}
 	bad = sourceErrorf("the source serves bytes with the wrong SHA-256 under this digest; discarded")
-	bad.wrong = true
+	bad.wrong = "with another SHA-256"
 	return bad
+}
+
+// wrongSize is the error of a source whose blob has n bytes and not those of the manifest.
+func (d *download) wrongSize(n int64) *sourceError {
+	bad := sourceErrorf("the source has %d bytes under this digest, the manifest says %d", n, d.blob.Size)
+	kind := "truncated"
+	if n > d.blob.Size {
+		kind = "too long"
+	}
+	bad.wrong = fmt.Sprintf("%s (%d bytes instead of %d)", kind, n, d.blob.Size)
+	return bad
+}
+
+// announced is the length of the body, -1 if it is not known. A file's is in the header only.
+func announced(resp *http.Response) int64 {
+	if resp.ContentLength >= 0 {
+		return resp.ContentLength
+	}
+	if n, err := strconv.ParseInt(resp.Header.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
+		return n
+	}
+	return -1
 }
 
 // judge reads status and headers. It returns how many bytes of the body are here already.
@@ -63,8 +89,8 @@ func (d *download) judge(resp *http.Response) (skip int64, bad *sourceError) {
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK:
 		// A source that ignores the range sends everything; what is here stays safe meanwhile.
-		if n := resp.ContentLength; n >= 0 && n != size {
-			return 0, sourceErrorf("the source has %d bytes under this digest, the manifest says %d", n, size)
+		if n := announced(resp); n >= 0 && n != size {
+			return 0, d.wrongSize(n)
 		}
 		return have, nil
 	case code == http.StatusPartialContent:
@@ -76,9 +102,15 @@ func (d *download) judge(resp *http.Response) (skip int64, bad *sourceError) {
 	case code == http.StatusRequestedRangeNotSatisfiable:
 		err := sourceErrorf("the source has no byte %d under this digest, the manifest says %d bytes", have, size)
 		err.noRange = true
+		// Only a source that names the right size merely dislikes ranges.
+		if total, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */"); !ok || total != strconv.FormatInt(size, 10) {
+			err.wrong = fmt.Sprintf("truncated (no byte %d of %d)", have, size)
+		}
 		return 0, err
 	case code == http.StatusNotFound || code == http.StatusGone:
-		return 0, sourceErrorf("the source does not have this blob (status %d)", code)
+		err := sourceErrorf("the source does not have this blob (status %d)", code)
+		err.missing = true
+		return 0, err
 	case code >= 300 && code < 400:
 		return 0, sourceErrorf("the source redirects (status %d) to %.200q, which is refused; name the final address as the source", code, resp.Header.Get("Location"))
 	default:
@@ -95,7 +127,13 @@ func (d *download) judgeRange(resp *http.Response) *sourceError {
 		return wrong
 	}
 	bounds, total, ok := strings.Cut(strings.TrimPrefix(value, "bytes "), "/")
-	if !ok || total != "*" && total != strconv.FormatInt(d.blob.Size, 10) {
+	if !ok {
+		return wrong
+	}
+	if total != "*" && total != strconv.FormatInt(d.blob.Size, 10) {
+		if n, err := strconv.ParseInt(total, 10, 64); err == nil && n >= 0 {
+			wrong.wrong = d.wrongSize(n).wrong
+		}
 		return wrong
 	}
 	first, last, ok := strings.Cut(bounds, "-")
@@ -110,7 +148,8 @@ func (d *download) judgeRange(resp *http.Response) *sourceError {
 
 // copy appends the body to the part, without its first skip bytes. It reads one byte more than it may write, to
 // find a source that sends too much.
-func (d *download) copy(body io.Reader, skip int64) error {
+func (d *download) copy(resp *http.Response, skip int64) error {
+	body := resp.Body
 	buf := make([]byte, 64<<10)
 	for start := d.part.have; ; {
 		room := d.blob.Size - d.part.have + skip
@@ -131,7 +170,13 @@ func (d *download) copy(body io.Reader, skip int64) error {
 		case err != nil && d.part.complete():
 			return nil // all is here, whatever became of the connection
 		case err == io.EOF:
-			return sourceErrorf("the source ended after %d of %d bytes", d.part.have, d.blob.Size)
+			bad := sourceErrorf("the source ended after %d of %d bytes", d.part.have, d.blob.Size)
+			// The end of a chunked body is the source's own word, not that of a connection that broke. If it brought
+			// something, the rest may be had by asking on; if not, this is all that the source has.
+			if len(resp.TransferEncoding) > 0 && d.part.have == start {
+				bad.wrong = fmt.Sprintf("truncated (no byte %d of %d)", d.part.have, d.blob.Size)
+			}
+			return bad
 		case err != nil:
 			return fmt.Errorf("the connection broke: %w", err)
 		}
@@ -153,7 +198,9 @@ func (d *download) oversize() error {
 	if err := d.discard(); err != nil {
 		return err
 	}
-	return sourceErrorf("the source sends more than the %d bytes of the manifest; discarded", d.blob.Size)
+	bad := sourceErrorf("the source sends more than the %d bytes of the manifest; discarded", d.blob.Size)
+	bad.wrong = fmt.Sprintf("too long (more than %d bytes)", d.blob.Size)
+	return bad
 }
 
 func (d *download) discard() error {
