@@ -47,7 +47,7 @@ type download struct {
 	gained time.Time
 	// whole is set after a wrong digest: from then on no source continues what another began, so that a hostile
 	// one cannot spoil what an honest one sends.
-	whole bool
+	whole   bool
 	records map[*source]*record
 }
 

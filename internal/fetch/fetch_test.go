@@ -44,6 +44,7 @@ type bad struct {
 	name  string
 	serve http.HandlerFunc
 	want  string // part of the event that its failure causes
+	ends  error  // what becomes of a fetch from it alone; ErrGaveUp if nil
 }
 
 func flipped(at int) []byte {
@@ -53,73 +54,73 @@ func flipped(at int) []byte {
 }
 
 var badSources = []bad{
-	{"one bit is flipped", func(w http.ResponseWriter, _ *http.Request) { w.Write(flipped(123_456)) }, "wrong SHA-256"},
-	{"the body is shorter than the manifest says", func(w http.ResponseWriter, _ *http.Request) { w.Write(content[:1000]) }, "manifest says"},
+	{"one bit is flipped", func(w http.ResponseWriter, _ *http.Request) { w.Write(flipped(123_456)) }, "wrong SHA-256", fetch.ErrCorrupt},
+	{"the body is shorter than the manifest says", func(w http.ResponseWriter, _ *http.Request) { w.Write(content[:1000]) }, "manifest says", fetch.ErrCorrupt},
 	{"the body is longer than the manifest says", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(content)+1))
 		w.Write(append(bytes.Clone(content), 'x'))
-	}, "manifest says"},
+	}, "manifest says", fetch.ErrCorrupt},
 	{"one byte too much comes without an announced length", func(w http.ResponseWriter, _ *http.Request) {
 		w.(http.Flusher).Flush()
 		w.Write(append(bytes.Clone(content), 'x'))
-	}, "more than"},
+	}, "more than", fetch.ErrCorrupt},
 	{"the body never ends", func(w http.ResponseWriter, _ *http.Request) {
 		for {
 			if _, err := w.Write(content); err != nil {
 				return
 			}
 		}
-	}, "more than"},
+	}, "more than", fetch.ErrCorrupt},
 	{"the connection breaks in the middle", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
 		w.Write(content[:150_000])
 		panic(http.ErrAbortHandler)
-	}, "broke"},
+	}, "broke", nil},
 	{"the body ends in the middle without an announced length", func(w http.ResponseWriter, _ *http.Request) {
 		w.(http.Flusher).Flush()
 		w.Write(content[:150_000])
-	}, "ended after 150000 of 300000"},
+	}, "ended after 150000 of 300000", fetch.ErrCorrupt},
 	{"nothing comes after the headers", func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
-	}, "stalled"},
-	{"not even headers come", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "stalled"},
+	}, "stalled", nil},
+	{"not even headers come", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "stalled", nil},
 	{"a byte comes now and then", func(w http.ResponseWriter, r *http.Request) {
 		for i := 0; r.Context().Err() == nil && i < 1000; i++ {
 			w.Write(content[i : i+1])
 			w.(http.Flusher).Flush()
 			time.Sleep(20 * time.Millisecond)
 		}
-	}, "stalled"},
-	{"the blob is missing", http.NotFound, "does not have this blob"},
+	}, "stalled", nil},
+	{"the blob is missing", http.NotFound, "does not have this blob", fetch.ErrMissing},
 	{"the server is overloaded", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "3600")
 		http.Error(w, "later", http.StatusServiceUnavailable)
-	}, "503"},
+	}, "503", nil},
 	{"the server redirects to another host", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusFound)
-	}, "redirects"},
+	}, "redirects", nil},
 	{"the server redirects to itself", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, r.URL.Path+"?again", http.StatusMovedPermanently)
-	}, "redirects"},
+	}, "redirects", nil},
 	{"the body is compressed again", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Write([]byte("\x1f\x8b"))
-	}, "encodes"},
+	}, "encodes", nil},
 	{"a range comes that nobody asked for", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(content)-1, len(content)))
 		w.WriteHeader(http.StatusPartialContent)
 		w.Write(content)
-	}, "wrong one"},
+	}, "wrong one", nil},
 	{"the server refuses a range that nobody asked for", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-	}, "no byte 0"},
+	}, "no byte 0", fetch.ErrCorrupt},
 	{"the headers are endless", func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 100 {
 			w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("x", 1000))
 		}
 		w.Write(content)
-	}, "headers exceeded"},
+	}, "headers exceeded", nil},
 }
 
 func TestTheNextSourceIsTriedWhen(t *testing.T) {
@@ -151,12 +152,12 @@ func TestABadSourceAloneIsGivenUpVisibly(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			b := serve(t, tt.serve)
-			f, events := newFetcher(t, fetch.Options{Sources: []string{b.URL}, GiveUpAfter: 400 * time.Millisecond})
+			f, events := newFetcher(t, fetch.Options{Sources: []string{b.URL}, GiveUpAfter: time.Second, MissingAfter: time.Millisecond})
 			var most int64
 			path, err := f.Fetch(t.Context(), blobOf(content), dir, func(done, _ int64) { most = max(most, done) })
 			class := fetch.ErrGaveUp
-			if tt.want == "wrong SHA-256" {
-				class = fetch.ErrCorrupt
+			if tt.ends != nil {
+				class = tt.ends
 			}
 			var e *fetch.Error
 			if !errors.Is(err, class) || !errors.As(err, &e) || !strings.Contains(e.Remedy, b.URL) {

@@ -52,7 +52,8 @@ func TestHostsWithFaultsFailWithARemedyAndTheOthersAreDone(t *testing.T) {
 	wantFailure(t, c, 6, "preflight", "host.systemd")
 }
 
-// A corrupt blob on the coordinator's disk, and a disk that fills up while blobs arrive: both after preflight.
+// A corrupt, a truncated and a deleted blob on the coordinator's disk, and a disk that fills up while blobs arrive: all
+// after preflight.
 func TestAFetchThatCannotSucceedFailsWithARemedyAndIsRetried(t *testing.T) {
 	l, c := newSite(t, exampleCluster(t, 1))
 	l.up(3, "--disk", "3=400M")
@@ -68,6 +69,21 @@ func TestAFetchThatCannotSucceedFailsWithARemedyAndIsRetried(t *testing.T) {
 	}
 	c.want(3, c.ssh("deploy", "--timeout", "2m", "agent="+address(2))...)
 	wantFailure(t, c, 2, "fetch", filepath.Base(blob), "SHA-256")
+	for i, spoil := range []struct {
+		how  func() error
+		word string
+	}{
+		{func() error { return os.Truncate(blob, int64(len(good)/2)) }, "truncated"},
+		{func() error { return os.Remove(blob) }, "missing"},
+	} {
+		if err := spoil.how(); err != nil {
+			t.Fatal(err)
+		}
+		c.must("hosts", "retry", "host2")
+		// A blob that is missing may yet come, so that this is found out only after a while.
+		c.until(2, 3*time.Minute, "has failed again", func(h host) bool { return h.Attempt == i+2 && ended(h) })
+		wantFailure(t, c, 2, "fetch", filepath.Base(blob), spoil.word)
+	}
 	writeFile(t, blob, good)
 	c.must("hosts", "retry", "--failed")
 	if h := c.until(2, 2*time.Minute, "is done or has failed", ended); h.Phase != "done" {
