@@ -95,7 +95,7 @@ func (d *download) hopelessError() *Error {
 		}
 	}
 	e.What = fmt.Sprintf("blob %s is %s its sources: %s", d.blob.Digest, what, strings.Join(each, "; "))
-	e.Remedy = fmt.Sprintf("put %s there again: run coordinator genconf again or restart coordinator serve, and copy its output to the mirrors; then retry the host; the sources are: %s",
+	e.Remedy = fmt.Sprintf("put %s there again: run coordinator genconf again, restart coordinator serve if there is one, and copy the output to the mirrors; then retry the host; the sources are: %s",
 		Path(d.blob.Digest), d.sources.list())
 	return e
 }
