@@ -132,7 +132,9 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	group.Go(func() error { return web.Serve(httpServer, httpListener) })
 	group.Go(func() error { return hostServer.Serve(grpcListener) })
 	group.Go(func() error { return operatorServer.Serve(operatorListener) })
-	group.Go(func() error { return prune(ctx, core, func() { pruneArtifacts(ctx, log, core, served, o.keep) }) })
+	group.Go(func() error {
+		return prune(ctx, log, core, pruneEvery, func() { pruneArtifacts(ctx, log, core, served, o.keep) })
+	})
 	group.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping")
@@ -149,18 +151,20 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	return nil
 }
 
-// prune keeps the store and the artifacts within their bounds.
-func prune(ctx context.Context, core *coordinator.Service, artifacts func()) error {
+const pruneEvery = time.Hour
+
+// prune keeps the store and the artifacts within their bounds. What fails is tried again: hosts are served meanwhile.
+func prune(ctx context.Context, log *slog.Logger, core interface{ Prune(context.Context) error }, every time.Duration, artifacts func()) error {
 	artifacts()
-	tick := time.NewTicker(time.Hour)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := core.PruneEvents(ctx); err != nil {
-				return err
+			if err := core.Prune(ctx); err != nil {
+				log.Error("the store was not pruned", "error", err)
 			}
 			artifacts()
 		}

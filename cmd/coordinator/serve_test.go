@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -48,6 +51,38 @@ func serving(t *testing.T, genconf, state string) (stop func() error) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the coordinator does not answer")
+		}
+	}
+}
+
+// brokenStore cannot be pruned.
+type brokenStore struct{ tries chan struct{} }
+
+func (b brokenStore) Prune(context.Context) error {
+	b.tries <- struct{}{}
+	return errors.New("the disk is full")
+}
+
+func TestAStoreThatCannotBePrunedStopsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var log bytes.Buffer
+	store, artifacts, ended := brokenStore{make(chan struct{})}, 0, make(chan error, 1)
+	go func() {
+		ended <- prune(ctx, slog.New(slog.NewTextHandler(&log, nil)), store, time.Millisecond, func() { artifacts++ })
+	}()
+	for range 3 {
+		<-store.tries
+	}
+	cancel()
+	for {
+		select {
+		case <-store.tries:
+			continue
+		case err := <-ended:
+			if err != nil || artifacts < 3 || !strings.Contains(log.String(), "the disk is full") {
+				t.Errorf("%v; the artifacts were pruned %d times; the log:\n%s", err, artifacts, log.String())
+			}
+			return
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,8 @@ const (
 	hold      = 25 * time.Second
 	pause     = 250 * time.Millisecond
 	heartbeat = 5 * time.Second
+	// countingPause is how often progress within a step is worth a call: thousands of hosts fetch at once.
+	countingPause = 2 * time.Second
 	// minWait and maxWait bound the ceiling of the jittered wait after a failed call.
 	minWait = 500 * time.Millisecond
 	maxWait = 20 * time.Second
@@ -46,14 +49,19 @@ type Engine struct {
 	mu       sync.Mutex
 	journal  journal
 	progress syncv1.Observed // step, bytes and waiting; the phase is the journal's
-	offset   time.Duration
-	offsetOK bool
-	offsetIn time.Duration // the round trip that the offset was measured with
+	// progressed is when progress was news last.
+	progressed time.Time
+	// At heard, the coordinator's clock showed theirs, with an error of up to half the round trip heardIn. Of heard the
+	// monotonic reading counts: this host's clock may be set meanwhile.
+	heard, theirs time.Time
+	heardIn       time.Duration
 	// news is signalled when there is something to say.
 	news chan struct{}
 
 	work *work
 
+	// clock is this host's.
+	clock func() time.Time
 	// kept, if set, is called after each write of the journal: tests end the agent there.
 	kept func()
 }
@@ -93,7 +101,7 @@ func NewEngine(l Layout, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{layout: l, log: log, seed: s, id: id, journal: j, news: make(chan struct{}, 1)}, nil
+	return &Engine{layout: l, log: log, seed: s, id: id, journal: j, news: make(chan struct{}, 1), clock: time.Now}, nil
 }
 
 // Run works until nothing more is wanted of this host or ctx ends. It returns nil after the agent has removed itself.
@@ -141,8 +149,9 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 	if err != nil {
 		return false, err
 	}
-	if !e.id.valid(time.Now()) {
-		if err := e.id.enrol(ctx, e.layout, e.seed, coordinator, f); err != nil {
+	if now, _ := e.now(); e.id.refused || !e.id.valid(now) {
+		e.id.refused = false // if there is nothing better, it is tried again
+		if err := e.id.enrol(ctx, e.layout, e.seed, coordinator, f, e.trustClock()); err != nil {
 			if status.Code(err) == codes.PermissionDenied && e.id.HostID != "" && e.id.leaf == nil {
 				// It was launched again. The key of a host that is known lets it in by itself: this one was removed by
 				// an operator since and joins as another.
@@ -155,7 +164,7 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 			return false, err
 		}
 	}
-	conn, err := dial(e.seed, coordinator, e.id.certificate())
+	conn, err := dial(e.seed, coordinator, e.id.certificate(), e.trustClock())
 	if err != nil {
 		return false, err
 	}
@@ -163,21 +172,24 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 	client := syncv1.NewSyncServiceClient(conn)
 	following := ""
 	for {
-		if e.id.renewalDue(time.Now()) {
+		if now, heard := e.now(); heard && e.id.renewalDue(now) {
 			renewCtx, cancel := context.WithTimeout(ctx, callTimeout)
 			err := e.id.renew(renewCtx, e.layout, e.seed, client)
 			cancel()
 			if err != nil {
-				return spoke, fmt.Errorf("renewing the certificate: %w", err)
+				return spoke, fmt.Errorf("renewing the certificate: %w", e.refused(err))
 			}
 			return true, errors.New("connecting anew with the renewed certificate")
 		}
 		req, idle := e.request(following, f)
 		resp, took, err := call(ctx, client, req)
 		if err != nil {
-			return spoke, explain(err)
+			return spoke, e.refused(err)
 		}
 		spoke, f = true, nil
+		if err := e.id.accept(e.layout); err != nil {
+			e.log.Error("the identity cannot be written", "error", err)
+		}
 		if req.Hold.AsDuration() == 0 {
 			e.measure(resp, took)
 		}
@@ -250,6 +262,26 @@ func call(ctx context.Context, client syncv1.SyncServiceClient, req *syncv1.Sync
 	return resp, time.Since(start), err
 }
 
+// refused is what follows from a call that failed. Only the coordinator's word to leave ends the asking.
+func (e *Engine) refused(err error) error {
+	st := status.Convert(err)
+	for _, detail := range st.Details() {
+		if word, ok := detail.(*syncv1.Leave); ok && st.Code() == codes.PermissionDenied {
+			e.log.Warn("leaving what is installed as it is", "reason", word.Reason)
+			e.halt()
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return e.leaves()
+		}
+	}
+	// One that was never taken is not the newest: two enrolments have overtaken each other. One that TLS refuses has
+	// expired, which a host cannot know whose clock is behind.
+	if st.Code() == codes.PermissionDenied && !e.id.Accepted || strings.Contains(st.Message(), "remote error: tls:") {
+		e.id.refused = true
+	}
+	return explain(err)
+}
+
 // explain adds to the coordinator's refusal what it says should be done. Whatever the refusal is, the host keeps asking.
 func explain(err error) error {
 	st := status.Convert(err)
@@ -272,6 +304,7 @@ func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest
 		Following: following,
 		Facts:     f,
 	}
+	readable(req.ProtoReflect())
 	if e.journal.Plan != nil {
 		req.Observed.PlanId = e.journal.Plan.ID
 	}
@@ -297,19 +330,47 @@ const (
 	maxReportBytes = 512 << 10
 )
 
-// measure keeps the clock's offset of the quickest exchange.
+// measure keeps the coordinator's clock as the quickest exchange told it, until another cannot agree with that.
 func (e *Engine) measure(resp *syncv1.SyncResponse, took time.Duration) {
+	known, heard := e.now()
+	now, theirs := e.clock(), resp.Now.AsTime().Add(took/2)
+	if heard && took >= e.heardIn && theirs.Sub(known).Abs() <= (took+e.heardIn)/2 {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.offsetOK || took < e.offsetIn {
-		e.offset, e.offsetOK, e.offsetIn = time.Until(resp.Now.AsTime())+took/2, true, took
+	e.heard, e.theirs, e.heardIn = now, theirs, took
+}
+
+// now is the coordinator's time, or while that was not heard of, this host's.
+func (e *Engine) now() (now time.Time, heard bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.heard.IsZero() {
+		return e.clock(), false
+	}
+	return e.theirs.Add(e.clock().Sub(e.heard)), true
+}
+
+// trustClock is what the coordinator's certificate is judged by. The token and the host's own certificate let it in until
+// they end by the coordinator's clock: a host that comes with them takes no later time for the true one.
+func (e *Engine) trustClock() func() time.Time {
+	until := e.seed.Expires
+	if leaf := e.id.leaf; leaf != nil && leaf.NotAfter.After(until) {
+		until = leaf.NotAfter
+	}
+	return func() time.Time {
+		now, heard := e.now()
+		if !heard && !until.IsZero() && now.After(until) {
+			return until
+		}
+		return now
 	}
 }
 
 func (e *Engine) clockOffset() (time.Duration, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.offset, e.offsetOK
+	now, heard := e.now()
+	return now.Sub(e.clock().Round(0)), heard // not by the monotonic reading, which no set clock moves
 }
 
 func hostOf(hostPort string) string {

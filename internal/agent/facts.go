@@ -39,6 +39,7 @@ func facts(l Layout, coordinators []string, d manifest.Detection, labels map[str
 	if unix.Uname(&uts) == nil {
 		f.Kernel = unix.ByteSliceToString(uts.Release[:])
 	}
+	readable(f.ProtoReflect())
 	return f, nil
 }
 

@@ -1,12 +1,17 @@
 package agent
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	"muster/internal/checks"
 	"muster/internal/fault"
+	"muster/internal/hosts"
 	"muster/internal/manifest"
 )
 
@@ -77,5 +82,27 @@ func TestWhatAHostSaysOfItself(t *testing.T) {
 	must(t, os.Remove(l.at("etc/os-release")))
 	if f, err := facts(l, []string{"127.0.0.1:1"}, manifest.Detection{}, nil); err != nil || f.Os != "" || f.Zone != "" {
 		t.Errorf("without os-release: %v, %v", f, err)
+	}
+}
+
+func TestWhatIsNotUTF8CanBeSent(t *testing.T) {
+	l := newRoot(t)
+	write(t, l.at("etc/os-release"), "PRETTY_NAME=\"Linux \xe9t\xe9\"\n")
+	f, err := facts(l, []string{"127.0.0.1:1"}, manifest.Detection{}, map[string]string{"zone": "a"})
+	must(t, err)
+	if f.Os != "Linux \uFFFDt\uFFFD" {
+		t.Errorf("its system is %q", f.Os)
+	}
+	e := offline(t)
+	must(t, e.Check(checks.Result{Name: "some", Summary: "a\xff", Detail: "b\xff", Remedy: "c\xff"}))
+	must(t, e.Step(hosts.Starting, "start", "fine\xff\nor not\xff", 0, nil))
+	must(t, e.Step(hosts.Starting, "start", "", 0, errors.New("bad\xff")))
+	e.Progress("start", 0, 0, "waiting\xff")
+	req, _ := e.request("", f)
+	if _, err := proto.Marshal(req); err != nil || len(req.Reports) != 3 {
+		t.Errorf("%d reports, %v", len(req.Reports), err)
+	}
+	if got := req.Reports[1].GetStep(); got.Message != "fine\uFFFD" || got.Detail != "or not\uFFFD" || req.Observed.Waiting != "waiting\uFFFD" {
+		t.Errorf("got %v, %v", got, req.Observed)
 	}
 }

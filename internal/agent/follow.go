@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -36,11 +37,7 @@ func (e *Engine) follow(ctx context.Context, d *syncv1.Directive) (time.Duration
 		if len(e.journal.Reports) > 0 {
 			return 0, nil // they did not fit into one message; what there is to say comes first
 		}
-		e.journal.Leaving = true
-		if err := e.keep(); err != nil {
-			return 0, err
-		}
-		return 0, errLeave
+		return 0, e.leaves()
 	case *syncv1.Directive_ReEnrol:
 		e.halt()
 		if err := e.id.renewKey(e.layout); err != nil {
@@ -102,6 +99,15 @@ func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan P
 			e.Progress(stage, 0, 0, err.Error())
 		}
 	}()
+}
+
+// leaves writes down that nothing more is wanted; e.mu is held.
+func (e *Engine) leaves() error {
+	e.journal.Leaving = true
+	if err := e.keep(); err != nil {
+		return err
+	}
+	return errLeave
 }
 
 // halt ends the work under way and waits for it.
@@ -168,10 +174,16 @@ func (e *Engine) Check(r checks.Result) error {
 func (e *Engine) Progress(step string, done, total int64, waiting string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p := &e.progress; p.Step == step && p.DoneBytes == done && p.TotalBytes == total && p.Waiting == waiting {
+	p := &e.progress
+	counting := p.Step == step && p.Waiting == waiting
+	if counting && p.DoneBytes == done && p.TotalBytes == total {
 		return // a step that polls has no news each time
 	}
-	e.progress.Step, e.progress.DoneBytes, e.progress.TotalBytes, e.progress.Waiting = step, done, total, waiting
+	p.Step, p.DoneBytes, p.TotalBytes, p.Waiting = step, done, total, waiting
+	if counting && time.Since(e.progressed) < countingPause {
+		return // the next call tells it
+	}
+	e.progressed = time.Now()
 	e.signal()
 }
 
@@ -181,12 +193,16 @@ func (e *Engine) report(r *syncv1.Report) error {
 	defer e.mu.Unlock()
 	e.journal.Sequence++
 	r.Sequence, r.Time, r.Attempt = e.journal.Sequence, timestamppb.Now(), e.journal.Attempt
+	readable(r.ProtoReflect())
 	raw, err := proto.Marshal(r)
 	if err != nil {
 		return err
 	}
 	e.journal.Reports = append(e.journal.Reports, raw)
 	if err := e.keep(); err != nil {
+		// It was not made: whoever wanted to tell it may try again.
+		e.journal.Sequence--
+		e.journal.Reports = e.journal.Reports[:len(e.journal.Reports)-1]
 		return err
 	}
 	e.signal()
@@ -214,6 +230,21 @@ func (e *Engine) acknowledge(upTo uint64) error {
 	}
 	e.journal.Reports = kept
 	return e.keep()
+}
+
+// readable makes every text in a message valid UTF-8, as the protocol wants it: what hosts and their programs say need
+// not be.
+func readable(m protoreflect.Message) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsList() || f.IsMap(): // they come from elsewhere as messages or JSON
+		case f.Message() != nil:
+			readable(v.Message())
+		case f.Kind() == protoreflect.StringKind:
+			m.Set(f, protoreflect.ValueOfString(strings.ToValidUTF8(v.String(), "\uFFFD")))
+		}
+		return true
+	})
 }
 
 // keep writes the journal; e.mu is held.

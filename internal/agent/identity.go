@@ -31,10 +31,13 @@ type identity struct {
 	Chain  [][]byte `json:"chain,omitempty"`
 	HostID hosts.ID `json:"host_id,omitempty"`
 
+	// Accepted is set when the coordinator has answered to the certificate.
+	Accepted bool `json:"accepted,omitempty"`
+
 	key  *ecdsa.PrivateKey
 	leaf *x509.Certificate
-	// got is when this process got the certificate.
-	got time.Time
+	// refused is set when the certificate is good no more, but the key may be.
+	refused bool
 }
 
 var errDamaged = errors.New("damaged")
@@ -95,14 +98,18 @@ func (id *identity) valid(now time.Time) bool {
 	return id.leaf != nil && now.Before(id.leaf.NotAfter.Add(-time.Minute))
 }
 
-// renewalDue is at 60 % of the certificate's life. On a clock that is ahead, life begins when the host gets it: a fresh
-// certificate is not renewed at once, and again and again, before the host could tell of its clock.
+// renewalDue is at 60 % of the certificate's life.
 func (id *identity) renewalDue(now time.Time) bool {
-	life, since := id.leaf.NotAfter.Sub(id.leaf.NotBefore), id.leaf.NotBefore
-	if id.got.After(since) {
-		since = id.got
+	return now.After(id.leaf.NotBefore.Add(id.leaf.NotAfter.Sub(id.leaf.NotBefore) * 6 / 10))
+}
+
+// accept notes that the coordinator takes the certificate. A disk that is full is no reason not to talk to it.
+func (id *identity) accept(l Layout) error {
+	if id.Accepted {
+		return nil
 	}
-	return now.After(since.Add(life * 6 / 10))
+	id.Accepted = true
+	return id.save(l)
 }
 
 func (id *identity) certificate() *tls.Certificate {
@@ -113,8 +120,8 @@ func (id *identity) certificate() *tls.Certificate {
 }
 
 // dial prepares a connection to one coordinator; it is made at the first call. No proxy of the environment is used.
-func dial(s *seed.Seed, coordinator string, cert *tls.Certificate) (*grpc.ClientConn, error) {
-	config, err := proof.ClientTLS([]byte(s.CA), cert, hostOf(coordinator))
+func dial(s *seed.Seed, coordinator string, cert *tls.Certificate, clock func() time.Time) (*grpc.ClientConn, error) {
+	config, err := proof.ClientTLS([]byte(s.CA), cert, hostOf(coordinator), clock)
 	if err != nil {
 		return nil, err
 	}
@@ -128,10 +135,10 @@ const enrolTimeout = 20 * time.Second
 
 // enrol proves this host's right to join and stores the certificate that it gets. The token is sent after the
 // coordinator has shown a certificate of the seed's CA, and not a byte before.
-func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinator string, f *syncv1.Facts) error {
+func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinator string, f *syncv1.Facts, clock func() time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
 	defer cancel()
-	conn, err := dial(s, coordinator, nil)
+	conn, err := dial(s, coordinator, nil, clock)
 	if err != nil {
 		return err
 	}
@@ -206,7 +213,7 @@ func (id *identity) adopt(l Layout, s *seed.Seed, chain [][]byte, key *ecdsa.Pri
 	if err != nil {
 		return err
 	}
-	fresh := identity{Key: text, Chain: chain, HostID: host, key: key, leaf: leaf, got: time.Now()}
+	fresh := identity{Key: text, Chain: chain, HostID: host, key: key, leaf: leaf}
 	if err := fresh.save(l); err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ var installSteps = []step{
 // error that is returned is not the step's: the context ended or nothing can be told any more.
 func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) error {
 	for s := range i.way(steps) {
-		if err := i.tell.Phase(s.phase); err != nil {
+		if err := i.say(func() error { return i.tell.Phase(s.phase) }); err != nil {
 			return err
 		}
 		i.tell.Progress(s.name, 0, 0, "")
@@ -75,21 +75,31 @@ func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) e
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			// A full disk could not take the report of its being full.
-			err = errors.Join(err, os.RemoveAll(i.layout.blobs()))
+		if full(err) {
+			err = errors.Join(err, os.RemoveAll(i.layout.blobs())) // what made it full would stay so
 		}
-		if tellErr := i.tell.Step(s.phase, s.name, message, time.Since(start), err); tellErr != nil {
+		took := time.Since(start)
+		if tellErr := i.say(func() error { return i.tell.Step(s.phase, s.name, message, took, err) }); tellErr != nil {
 			return tellErr
 		}
 		if err != nil {
 			if s.phase == hosts.Starting {
 				i.giveUpStart(ctx)
 			}
-			return i.tell.Phase(hosts.Failed)
+			return i.say(func() error { return i.tell.Phase(hosts.Failed) })
 		}
 	}
-	return i.tell.Phase(end)
+	return i.say(func() error { return i.tell.Phase(end) })
+}
+
+// say tells something. What a full disk does not take is told again without the blobs, which can be fetched once more:
+// nobody would hear of its being full.
+func (i *installation) say(tell func() error) error {
+	err := tell()
+	if full(err) && os.RemoveAll(i.layout.blobs()) == nil {
+		err = tell()
+	}
+	return err
 }
 
 // staticPatience is how long an installation without a coordinator goes on while no byte comes.
@@ -183,6 +193,8 @@ func (i *installation) fetchBlobs(ctx context.Context) (string, error) {
 	}
 	return fmt.Sprintf("%d blobs, %.1f MB", len(blobs), float64(total)/1e6), nil
 }
+
+func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // localFault gives an error of this host's file systems a remedy when it has none.
 func localFault(err error) error {

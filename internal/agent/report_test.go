@@ -20,7 +20,7 @@ func offline(t testing.TB) *Engine {
 	t.Helper()
 	l := newRoot(t)
 	mustMkdir(t, l.State())
-	return &Engine{layout: l, log: new(notes).logger(), journal: newJournal("h-1"), news: make(chan struct{}, 1)}
+	return &Engine{layout: l, log: new(notes).logger(), journal: newJournal("h-1"), news: make(chan struct{}, 1), clock: time.Now}
 }
 
 func TestOneMessageIsNeverMoreThanTheCoordinatorTakes(t *testing.T) {
@@ -92,8 +92,12 @@ func TestOnlyAChangeIsNews(t *testing.T) {
 	}{
 		{"the first word", func() { e.Progress("fetch", 1, 10, "") }, true, ""},
 		{"the same again", func() { e.Progress("fetch", 1, 10, "") }, false, ""},
-		{"more bytes", func() { e.Progress("fetch", 2, 10, "") }, true, ""},
-		{"a larger total", func() { e.Progress("fetch", 2, 11, "") }, true, ""},
+		{"more bytes", func() { e.Progress("fetch", 2, 10, "") }, false, ""},
+		{"more bytes after a while", func() {
+			e.progressed = time.Now().Add(-countingPause)
+			e.Progress("fetch", 3, 10, "")
+		}, true, ""},
+		{"a larger total", func() { e.Progress("fetch", 3, 11, "") }, false, ""},
 		{"another step", func() { e.Progress("unpack", 2, 11, "") }, true, ""},
 		{"something to wait for", func() { e.Progress("unpack", 2, 11, "the disk") }, true, "the disk"},
 		{"a phase that ends it", func() { must(t, e.Phase(hosts.Failed)) }, true, ""},
@@ -149,10 +153,11 @@ func TestTheClockOffsetIsThatOfTheQuickestExchange(t *testing.T) {
 		e.measure(&syncv1.SyncResponse{Now: timestamppb.New(time.Now().Add(offset - took/2))}, took)
 	}
 	for _, exchange := range []struct{ offset, took, want time.Duration }{
-		{90 * time.Second, 200 * time.Millisecond, 90 * time.Second},
-		{50 * time.Second, 300 * time.Millisecond, 90 * time.Second},
-		{-70 * time.Second, 10 * time.Millisecond, -70 * time.Second},
-		{0, 20 * time.Millisecond, -70 * time.Second},
+		{90 * time.Second, 20 * time.Second, 90 * time.Second},
+		{105 * time.Second, 30 * time.Second, 90 * time.Second},
+		{95 * time.Second, 10 * time.Millisecond, 95 * time.Second},
+		{105 * time.Second, 30 * time.Second, 95 * time.Second},
+		{-70 * time.Second, 20 * time.Millisecond, -70 * time.Second}, // it cannot be both: the coordinator's clock was set
 	} {
 		answer(exchange.offset, exchange.took)
 		got, known := e.clockOffset()

@@ -111,6 +111,10 @@ func waitingWords(units []string) string {
 	return "waiting for " + strings.Join(units, ", ") + " to be active"
 }
 
+func stopWords(units []string) string {
+	return fmt.Sprintf("stopping %s, for %v at most", strings.Join(units, ", "), stopTimeout)
+}
+
 func atLeast(text string, n int) bool {
 	var have int
 	_, err := fmt.Sscanf(text, "%d", &have)
@@ -128,7 +132,9 @@ func (i *installation) startFailure(ctx context.Context, u unitState, why string
 
 // giveUpStart stops what a failed start left running, so that its ports and files are free for the next try.
 func (i *installation) giveUpStart(ctx context.Context) {
-	if err := i.systemd.stop(ctx, append(i.unitNames(), i.target())...); err != nil {
+	units := append(i.unitNames(), i.target())
+	i.tell.Progress("stop", 0, 0, stopWords(units))
+	if err := i.systemd.stop(ctx, units...); err != nil {
 		i.tell.Progress("stop", 0, 0, err.Error())
 	}
 }
@@ -139,6 +145,7 @@ func (i *installation) stopOwn(ctx context.Context) (string, error) {
 	if err != nil || len(units) == 0 {
 		return "", err
 	}
+	i.tell.Progress("stop", 0, 0, stopWords(units))
 	if err := i.systemd.stop(ctx, units...); err != nil {
 		return "", systemdFault(err)
 	}

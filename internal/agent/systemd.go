@@ -13,17 +13,29 @@ import (
 // systemd is how the agent reaches the service manager: by systemctl(1), which every host with systemd has.
 type systemd struct{ layout Layout }
 
-// commandTimeout bounds one call of systemctl; those that wait for a unit do not go through it.
-const commandTimeout = 60 * time.Second
+const (
+	// commandTimeout bounds one call of systemctl.
+	commandTimeout = 60 * time.Second
+	// stopTimeout bounds the one that waits for units. Each of them may take TimeoutStopSec, 90 s by default, and what is
+	// ordered after another stops before it.
+	stopTimeout = 5 * time.Minute
+)
 
 func (s systemd) run(ctx context.Context, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	return s.runFor(ctx, commandTimeout, args...)
+}
+
+func (s systemd) runFor(ctx context.Context, timeout time.Duration, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it has not ended after %v", timeout))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.layout.command("systemctl"), args...)
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return "", fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, tail(stderr.String(), 512))
 	}
 	return stdout.String(), nil
@@ -41,7 +53,7 @@ func (s systemd) begin(ctx context.Context, verb string, units ...string) error 
 }
 
 func (s systemd) stop(ctx context.Context, units ...string) error {
-	_, err := s.run(ctx, append([]string{"stop"}, units...)...)
+	_, err := s.runFor(ctx, stopTimeout, append([]string{"stop"}, units...)...)
 	return err
 }
 

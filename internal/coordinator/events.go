@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"muster/internal/hosts"
+	"muster/internal/identity"
 	"muster/internal/store"
 )
 
@@ -98,8 +99,12 @@ func (s *Service) Events(ctx context.Context, host hosts.ID, limit int) ([]Event
 	return ring, err
 }
 
-// PruneEvents deletes the oldest events beyond the bound.
-func (s *Service) PruneEvents(ctx context.Context) error {
+// expiredTokens is how long a token is kept after its end, for whoever asks why it is refused.
+const expiredTokens = 24 * time.Hour
+
+// Prune deletes the oldest events beyond the bound, and the tokens that ended long ago. Hosts keep the names of those that
+// they joined by.
+func (s *Service) Prune(ctx context.Context) error {
 	return s.store.Update(ctx, func(w store.Writer) error {
 		var keys []string
 		if err := w.Scan(keyEvents, "", func(key string, _ []byte) (bool, error) {
@@ -108,7 +113,17 @@ func (s *Service) PruneEvents(ctx context.Context) error {
 		}); err != nil {
 			return err
 		}
-		for _, key := range keys[:max(0, len(keys)-maxEvents)] {
+		keys = keys[:max(0, len(keys)-maxEvents)]
+		ended := s.clock().Add(-expiredTokens)
+		if err := scan(w, keyTokens, "", func(key string, t *identity.TokenRecord) (bool, error) {
+			if t.Expires.Before(ended) {
+				keys = append(keys, key)
+			}
+			return true, nil
+		}); err != nil {
+			return err
+		}
+		for _, key := range keys {
 			if err := w.Delete(key); err != nil {
 				return err
 			}

@@ -415,11 +415,42 @@ func TestEventsAreTheNewestAndPruned(t *testing.T) {
 	if err != nil || len(got) != 7 || got[0].Message != "number 23" || got[6].Message != "number 29" {
 		t.Errorf("%v, %v", got, err)
 	}
-	if err := s.core.PruneEvents(context.Background()); err != nil {
+	if err := s.core.Prune(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(s.events("enrolment-denied")); n != 30 {
 		t.Errorf("%d of 30 are left", n)
+	}
+}
+
+func TestTokensThatEndedLongAgoArePruned(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	h := s.join("agent", 1)
+	s.token("agent", 1)
+	kept := func(want int) {
+		t.Helper()
+		if err := s.core.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if tokens, err := s.core.Tokens(t.Context()); err != nil || len(tokens) != want {
+			t.Errorf("%d tokens, %v, want %d", len(tokens), err, want)
+		}
+	}
+	kept(2)
+	s.clock.advance(identity.DefaultTokenTTL + 24*time.Hour)
+	young := s.token("agent", 1)
+	kept(3)
+	s.clock.advance(time.Second)
+	kept(1)
+	host, err := s.core.Describe(string(h.Host))
+	if err != nil || host.JoinedBy == "" {
+		t.Errorf("the host has forgotten what it joined by: %v, %v", host, err)
+	}
+	a := numbered(7)
+	a.token = young
+	if _, err := s.apply(a); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -103,6 +103,7 @@ func (s *Service) CreateSeed(ctx context.Context, actor string, spec identity.To
 		Cluster: g.Cluster,
 		CA:      string(s.ca.RootPEM()),
 		Token:   seed.Token(token.Reveal()),
+		Expires: record.Expires,
 		Agents:  make(map[manifest.Arch]seed.Agent, len(g.Agents)),
 		Sources: s.gen.sources(),
 		Address: g.Address,

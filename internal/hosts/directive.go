@@ -35,7 +35,7 @@ type Surroundings struct {
 	Missing []string
 }
 
-// Next is what the host is to do, from where it stands.
+// Next is what the host is to do, from where it stands. One that was removed gets no directive.
 func Next(h Host, s Surroundings) Directive {
 	d := Directive{Attempt: h.Attempt}
 	switch h.Phase {
@@ -54,8 +54,6 @@ func Next(h Host, s Surroundings) Directive {
 		d.Action = ActInstall
 	case Done:
 		d.Action, d.Reason = ActLeave, "the installation is complete"
-	case Removed:
-		d.Action, d.Reason = ActLeave, "the host was removed"
 	case Failed:
 		d.Action = ActWait
 		d.Reason = "failed"

@@ -49,7 +49,6 @@ func TestNext(t *testing.T) {
 			"an uninstalling host is told nothing new", hosts.Host{Phase: hosts.Uninstalling}, hosts.Surroundings{},
 			hosts.Directive{Action: hosts.ActWait, Reason: "nothing to do", ComeBack: comeBack},
 		},
-		{"a removed host leaves, and is not told that it was installed", hosts.Host{Phase: hosts.Removed}, hosts.Surroundings{}, hosts.Directive{Action: hosts.ActLeave, Reason: "the host was removed"}},
 		{
 			"a host of a phase that a newer coordinator wrote waits", hosts.Host{Phase: "upgrading"}, hosts.Surroundings{},
 			hosts.Directive{Action: hosts.ActWait, Reason: "nothing to do", ComeBack: comeBack},

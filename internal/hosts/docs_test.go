@@ -90,6 +90,9 @@ func following(p hosts.Phase) string {
 
 // answer is what Next says with everything known, and with something missing where that makes a difference.
 func answer(p hosts.Phase) string {
+	if p == hosts.Removed {
+		return "nothing: its calls are denied, with the word to leave"
+	}
 	answers := []string{}
 	for _, where := range []hosts.Surroundings{{}, {Missing: []string{"late values"}}} {
 		if a := string(hosts.Next(hosts.Host{Phase: p}, where).Action); !slices.Contains(answers, a) {

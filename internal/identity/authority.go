@@ -17,7 +17,8 @@ const (
 	rootLifetime         = 10 * 365 * 24 * time.Hour
 	intermediateLifetime = 2 * 365 * 24 * time.Hour
 
-	// skew is how far a host's clock may be behind: certificates begin this much before they are made.
+	// skew is how far the clocks of coordinators may differ: a certificate that a coordinator verifies begins this much
+	// before it is made. One that hosts verify begins with the root, because a host's clock may be wrong by any time.
 	skew = 5 * time.Minute
 )
 
@@ -102,7 +103,7 @@ func makeIntermediate(root issuer, p purpose, pub crypto.PublicKey, cluster stri
 	template := &x509.Certificate{
 		SerialNumber:                serial,
 		Subject:                     pkix.Name{CommonName: "muster " + cluster + " " + p.title},
-		NotBefore:                   now.Add(-skew),
+		NotBefore:                   root.cert.NotBefore,
 		NotAfter:                    earliest(now.Add(intermediateLifetime), root.cert.NotAfter),
 		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		ExtKeyUsage:                 []x509.ExtKeyUsage{p.usage},

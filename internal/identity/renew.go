@@ -31,7 +31,10 @@ func readRootKey(dir string, root *x509.Certificate) (*ecdsa.PrivateKey, error) 
 // renew gives the intermediates that are due a new certificate for the same key. With the same key, one file is
 // replaced and not two, so no crash can tear a pair apart, and what was issued before stays valid.
 func (c *CA) renew(dir string, now time.Time) error {
-	if !renewalDue(c.hosts.cert, now) && !renewalDue(c.servers.cert, now) {
+	due := func(cert *x509.Certificate) bool {
+		return cert.NotAfter.Before(c.root.NotAfter) && renewalDue(cert, intermediateLifetime, now)
+	}
+	if !due(c.hosts.cert) && !due(c.servers.cert) {
 		return nil
 	}
 	key, err := readRootKey(dir, c.root)
@@ -43,7 +46,7 @@ func (c *CA) renew(dir string, now time.Time) error {
 		purpose
 		*issuer
 	}{{forHosts, &c.hosts}, {forServers, &c.servers}} {
-		if !renewalDue(r.cert, now) {
+		if !due(r.cert) {
 			continue
 		}
 		cert, err := makeIntermediate(root, r.purpose, r.key.Public(), c.cluster, now)
@@ -58,7 +61,7 @@ func (c *CA) renew(dir string, now time.Time) error {
 	return nil
 }
 
-// renewalDue is true in the last third of a certificate's life.
-func renewalDue(cert *x509.Certificate, now time.Time) bool {
-	return now.After(cert.NotAfter.Add(-cert.NotAfter.Sub(cert.NotBefore) / 3))
+// renewalDue is true in the last third of a certificate's life, which is shorter than it says: see skew.
+func renewalDue(cert *x509.Certificate, life time.Duration, now time.Time) bool {
+	return now.After(cert.NotAfter.Add(-life / 3))
 }

@@ -40,7 +40,7 @@ func (c *CA) ServerCertificate(names []string, now time.Time) (tls.Certificate, 
 	}
 	template := &x509.Certificate{
 		SerialNumber:          number,
-		NotBefore:             now.Add(-skew),
+		NotBefore:             c.root.NotBefore,
 		NotAfter:              earliest(now.Add(serverLifetime), c.servers.cert.NotAfter),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},

@@ -62,10 +62,14 @@ func TestServerCertificatesRenew(t *testing.T) {
 	if second == first || !end.Equal(start.Add(151*day)) {
 		t.Errorf("in the last third: same certificate %v, ends %v", second == first, end)
 	}
-	if third, _ := serve(start.Add(400 * day)); third == second {
+	third, _ := serve(start.Add(400 * day))
+	if third == second {
 		t.Error("not renewed after a long pause")
 	}
-	if back, _ := serve(start.Add(30 * day)); back == second {
+	if again, _ := serve(start.Add(459 * day)); again != third {
+		t.Error("renewed in the first two thirds of its life, long after the CA was made")
+	}
+	if back, _ := serve(start.Add(30 * day)); back == third {
 		t.Error("a certificate of the future is served after the clock was set back")
 	}
 	last, end := serve(ca.NotAfter().Add(-day))

@@ -34,7 +34,8 @@ func (s *ServerCertificates) GetCertificate(*tls.ClientHelloInfo) (*tls.Certific
 	leaf := s.current.Leaf
 	// One that ends with its CA cannot be prolonged; trying would cost a signature at each handshake.
 	prolongable := leaf.NotAfter.Before(s.ca.servers.cert.NotAfter)
-	if now.Before(leaf.NotBefore) || prolongable && renewalDue(leaf, now) {
+	future := leaf.NotAfter.After(now.Add(serverLifetime)) // the clock was set back
+	if future || prolongable && renewalDue(leaf, serverLifetime, now) {
 		fresh, err := s.ca.ServerCertificate(s.names, now)
 		if err == nil {
 			s.current = fresh

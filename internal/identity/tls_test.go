@@ -76,11 +76,10 @@ func serverConfig(t *testing.T, ca *identity.CA, now time.Time) *tls.Config {
 
 func clientConfig(t *testing.T, ca *identity.CA, cert *tls.Certificate, now time.Time) *tls.Config {
 	t.Helper()
-	config, err := proof.ClientTLS(ca.RootPEM(), cert, "127.0.0.1")
+	config, err := proof.ClientTLS(ca.RootPEM(), cert, "127.0.0.1", func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Time = func() time.Time { return now }
 	return config
 }
 
@@ -174,10 +173,11 @@ func TestClientAbortsBeforeItSendsAnything(t *testing.T) {
 			}
 			return serving(tls.Certificate{Certificate: [][]byte{der, issuer.Raw}, PrivateKey: own})
 		}, start.Add(time.Minute), "127.0.0.1"},
-		"the server's certificate has expired":      {good, start.Add(91 * 24 * time.Hour), "127.0.0.1"},
-		"the server's certificate is not yet valid": {good, start.Add(-time.Hour), "127.0.0.1"},
-		"the server has another address":            {good, start, "127.0.0.2"},
-		"the server has another name":               {good, start, "coordinator.example"},
+		"the server's certificate has expired":          {good, start.Add(91 * 24 * time.Hour), "127.0.0.1"},
+		"the server's certificate expired a moment ago": {good, start.Add(90*24*time.Hour + time.Second), "127.0.0.1"},
+		"the host's clock is beyond the CA's life":      {good, start.AddDate(50, 0, 0), "127.0.0.1"},
+		"the server has another address":                {good, start, "127.0.0.2"},
+		"the server has another name":                   {good, start, "coordinator.example"},
 		"the server speaks TLS 1.2 only": {func(t *testing.T) *tls.Config {
 			config := serverConfig(t, ca, start)
 			config.MinVersion, config.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
@@ -193,6 +193,29 @@ func TestClientAbortsBeforeItSendsAnything(t *testing.T) {
 			}
 			if len(atServer.sent) > 0 || atServer.err == nil || len(atServer.state.PeerCertificates) > 0 {
 				t.Errorf("the server got %q, error %v", atServer.sent, atServer.err)
+			}
+		})
+	}
+}
+
+func TestAHostWhoseClockIsBehindTrustsItsCoordinator(t *testing.T) {
+	ca, dir := newCA(t, start)
+	later := start.Add(500 * 24 * time.Hour)
+	renewed, err := identity.Open(dir, cluster, later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, now := range map[string]time.Time{
+		"an hour": start.Add(-time.Hour), "a year": start.AddDate(-1, 0, 0), "at its beginning": time.Unix(0, 0), "no time": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, client := connect(t, serverConfig(t, ca, start), clientConfig(t, ca, nil, now))
+			if server.err != nil || client.err != nil {
+				t.Error(server.err, client.err)
+			}
+			server, client = connect(t, serverConfig(t, renewed, later), clientConfig(t, ca, hostCertificate(t, renewed, later), now))
+			if server.err != nil || client.err != nil {
+				t.Error("after the CA was renewed:", server.err, client.err)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ParseCertificate reads a text that is one certificate in PEM and nothing else.
@@ -35,7 +36,10 @@ func ParseRoot(rootPEM []byte) (*x509.Certificate, error) {
 // ClientTLS is how a host connects to its coordinator: TLS 1.3 to a server whose certificate for serverName (a DNS name
 // or an IP address) comes from this one CA. Cert is the host's own, nil before it has enrolled. The system's CA
 // certificates are never consulted and there is no way to skip verification.
-func ClientTLS(rootPEM []byte, cert *tls.Certificate, serverName string) (*tls.Config, error) {
+//
+// Clock is the host's own and may be anywhere: hosts come without a battery, and preflight, which finds that out, needs the
+// coordinator. It counts within the life of the CA, at whose beginning the certificates of its servers begin.
+func ClientTLS(rootPEM []byte, cert *tls.Certificate, serverName string, clock func() time.Time) (*tls.Config, error) {
 	root, err := ParseRoot(rootPEM)
 	if err != nil {
 		return nil, err
@@ -50,6 +54,16 @@ func ClientTLS(rootPEM []byte, cert *tls.Certificate, serverName string) (*tls.C
 		RootCAs:    roots,
 		ServerName: serverName,
 		NextProtos: []string{"h2"},
+		Time: func() time.Time {
+			now := clock()
+			if now.Before(root.NotBefore) {
+				return root.NotBefore
+			}
+			if now.After(root.NotAfter) {
+				return root.NotAfter
+			}
+			return now
+		},
 	}
 	if cert != nil {
 		// Certificates would be left out silently when the server names other CAs, and the host would come as a stranger.

@@ -13,7 +13,7 @@ import (
 
 func TestClientTLSTrustsTheOneCertificate(t *testing.T) {
 	root, other := rootPEM(t), rootPEM(t)
-	config, err := proof.ClientTLS(root, nil, "10.0.0.1")
+	config, err := proof.ClientTLS(root, nil, "10.0.0.1", time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,8 +30,31 @@ func TestClientTLSTrustsTheOneCertificate(t *testing.T) {
 	}
 }
 
+func TestTheHostsClockCountsWithinTheLifeOfTheCA(t *testing.T) {
+	text := rootPEM(t)
+	root, err := proof.ParseRoot(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for clock, want := range map[time.Time]time.Time{
+		{}:                               root.NotBefore,
+		root.NotBefore.Add(-time.Second): root.NotBefore,
+		root.NotBefore.AddDate(3, 0, 0):  root.NotBefore.AddDate(3, 0, 0),
+		root.NotAfter:                    root.NotAfter,
+		root.NotAfter.Add(time.Second):   root.NotAfter,
+	} {
+		config, err := proof.ClientTLS(text, nil, "c", func() time.Time { return clock })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.Time(); !got.Equal(want) {
+			t.Errorf("at %v it is %v, want %v", clock, got, want)
+		}
+	}
+}
+
 func TestClientTLSAcceptsWhiteSpaceAroundTheCertificate(t *testing.T) {
-	if _, err := proof.ClientTLS(append([]byte("\r\n "), append(rootPEM(t), "\n\n"...)...), nil, "c"); err != nil {
+	if _, err := proof.ClientTLS(append([]byte("\r\n "), append(rootPEM(t), "\n\n"...)...), nil, "c", time.Now); err != nil {
 		t.Error(err)
 	}
 }
@@ -59,13 +82,13 @@ func TestClientTLSRefuses(t *testing.T) {
 		"bytes after the certificate inside":    pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: append(bytes.Clone(block.Bytes), 0)}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if config, err := proof.ClientTLS(text, nil, "coordinator"); err == nil || config != nil {
+			if config, err := proof.ClientTLS(text, nil, "coordinator", time.Now); err == nil || config != nil {
 				t.Errorf("accepted, error %v", err)
 			}
 		})
 	}
 	t.Run("no name to expect", func(t *testing.T) {
-		if config, err := proof.ClientTLS(root, nil, ""); err == nil || config != nil {
+		if config, err := proof.ClientTLS(root, nil, "", time.Now); err == nil || config != nil {
 			t.Errorf("accepted, error %v", err)
 		}
 	})
@@ -75,6 +98,7 @@ func rootPEM(t *testing.T) []byte {
 	t.Helper()
 	cert := certificate(t, func(c *x509.Certificate) {
 		c.Subject.CommonName = "root"
+		c.NotBefore = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 		c.NotAfter = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 		c.IsCA, c.BasicConstraintsValid = true, true
 		c.KeyUsage = x509.KeyUsageCertSign

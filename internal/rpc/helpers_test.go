@@ -156,11 +156,10 @@ func dial(t testing.TB, address string, creds credentials.TransportCredentials) 
 // connect opens a connection to the hosts' door; cert is nil for a host that has none.
 func (s *site) connect(cert *tls.Certificate) *grpc.ClientConn {
 	s.Helper()
-	config, err := proof.ClientTLS(s.ca.RootPEM(), cert, "127.0.0.1")
+	config, err := proof.ClientTLS(s.ca.RootPEM(), cert, "127.0.0.1", s.clock)
 	if err != nil {
 		s.Fatal(err)
 	}
-	config.Time = s.clock
 	conn := dial(s, "passthrough:///"+s.address, credentials.NewTLS(config))
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,10 +1,12 @@
 package rpc_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	operatorv1 "muster/proto/muster/operator/v1"
@@ -52,16 +54,30 @@ func TestARemovedHostIsDeniedOnItsLivingConnection(t *testing.T) {
 	if _, err := h.operator.RemoveHost(t.Context(), &operatorv1.RemoveHostRequest{Host: string(h.id)}); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, soon(t, waiting).err, codes.PermissionDenied, "removed by an operator")
-	before := h.state()
-	_, err := h.sync(&syncv1.SyncRequest{Reports: []*syncv1.Report{{Sequence: 1, Attempt: 1}}})
+	err := soon(t, waiting).err
 	wantCode(t, err, codes.PermissionDenied, "removed by an operator")
+	wantLeave(t, err, true)
+	before := h.state()
+	_, err = h.sync(&syncv1.SyncRequest{Reports: []*syncv1.Report{{Sequence: 1, Attempt: 1}}})
+	wantCode(t, err, codes.PermissionDenied, "removed by an operator")
+	wantLeave(t, err, true)
 	if remedy(err) == "" {
 		t.Error("no remedy")
 	}
+	_, err = h.Renew(t.Context(), &syncv1.RenewRequest{Csr: newCSR(t, newKey(t))})
+	wantCode(t, err, codes.PermissionDenied, "removed by an operator")
 	h.wantState(before)
 	h.wantEvent("host-denied", "removed by an operator")
 	h.wantEvent("removed", "node-aab")
+}
+
+// wantLeave wants a denial to say, or not to say, that the host is to leave.
+func wantLeave(t testing.TB, err error, want bool) {
+	t.Helper()
+	said := slices.ContainsFunc(status.Convert(err).Details(), func(d any) bool { leave, ok := d.(*syncv1.Leave); return ok && leave.Reason != "" })
+	if said != want {
+		t.Errorf("told to leave: %v, with %v", said, err)
+	}
 }
 
 func TestAnExpiredCertificateIsDeniedOnALivingConnection(t *testing.T) {
@@ -72,6 +88,7 @@ func TestAnExpiredCertificateIsDeniedOnALivingConnection(t *testing.T) {
 	before := h.state()
 	_, err := h.sync(&syncv1.SyncRequest{Reports: []*syncv1.Report{{Sequence: 1, Attempt: 1}}})
 	wantCode(t, err, codes.PermissionDenied, "has expired")
+	wantLeave(t, err, false)
 	// And it opens no new one.
 	_, err = h.host(h.id, h.cert.Certificate, newKey(t)).sync(&syncv1.SyncRequest{})
 	wantCode(t, err, codes.Unavailable, "")
@@ -95,6 +112,7 @@ func TestARenewedCertificateReplacesTheOldOneWhenItIsUsed(t *testing.T) {
 	before := old.state()
 	_, err = old.sync(&syncv1.SyncRequest{})
 	wantCode(t, err, codes.PermissionDenied, "is no longer current")
+	wantLeave(t, err, false)
 	old.wantState(before)
 	old.wantEvent("host-denied", "is no longer current")
 }

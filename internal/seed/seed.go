@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"muster/internal/manifest"
 )
@@ -25,6 +26,8 @@ type Seed struct {
 	CA string `json:"ca"`
 	// Token is the join token. It is a secret.
 	Token Token `json:"token"`
+	// Expires is when the token ends, by the coordinator's clock.
+	Expires time.Time `json:"expires,omitzero"`
 	// Agents are the bootstrap agents, so that a host can verify what it downloads and runs.
 	Agents map[manifest.Arch]Agent `json:"agents"`
 	// Sources are base URLs below which the blobs lie, in the order of trying.
