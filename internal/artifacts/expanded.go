@@ -13,11 +13,14 @@ type expanded struct {
 	Coordinator manifest.Coordinator           `json:"coordinator"`
 	Roles       map[manifest.Role]expandedRole `json:"roles"`
 	Hosts       []manifest.Listed              `json:"hosts"`
-	Parameters  map[string]any                 `json:"parameters"`
-	SSH         manifest.SSH                   `json:"ssh"`
-	Endpoint    string                         `json:"endpoint"`
-	Address     manifest.Detection             `json:"address"`
-	Signing     *manifest.Signing              `json:"signing,omitempty"`
+	// Parameters have config.Masked for those that the bundle marks as writeOnly. No template sees their values, so what is
+	// generated does not depend on them; and a digest over one, such as the config id, could be used to guess it.
+	Parameters map[string]any     `json:"parameters"`
+	SSH        manifest.SSH       `json:"ssh"`
+	Endpoint   string             `json:"endpoint"`
+	Discovery  config.Discovery   `json:"discovery"`
+	Address    manifest.Detection `json:"address"`
+	Signing    *manifest.Signing  `json:"signing,omitempty"`
 }
 
 type expandedRole struct {
@@ -35,9 +38,10 @@ func expand(c *config.Cluster) expanded {
 		},
 		Roles:      map[manifest.Role]expandedRole{},
 		Hosts:      []manifest.Listed{},
-		Parameters: c.Parameters,
+		Parameters: c.Bundle.Conceal(c.Parameters, func(string) any { return config.Masked }),
 		SSH:        manifest.SSH{User: c.SSH.User, Port: c.SSH.Port},
 		Endpoint:   c.Endpoint,
+		Discovery:  c.Discovery,
 		Address:    manifest.Detection{Interface: c.Address.Interface},
 		Signing:    c.Signing,
 	}

@@ -207,6 +207,26 @@ func TestTheEndpointIsKnownWithoutACoordinator(t *testing.T) {
 	}
 }
 
+func TestTemplatesChooseByDiscovery(t *testing.T) {
+	for discovery, waits := range map[string]bool{"coordinator": true, "endpoint": false} {
+		t.Run(discovery, func(t *testing.T) {
+			s := newSite(t)
+			s.edit("demo/cluster.yaml", "roles:", "endpoint: db.example.com\ndiscovery: "+discovery+"\nroles:")
+			s.write("demo/templates/app.conf.tmpl", `{{ if eq .Cluster.Discovery "endpoint" }}{{ .Endpoint }}{{ else }}{{ (index .Roster.master 0).Address }}{{ end }}`)
+			s.generate()
+			_, manifests, err := artifacts.Load(s.out())
+			s.must(err)
+			refs := ""
+			for _, slot := range manifests["worker"].Late.Slots {
+				refs += slot.Ref + " "
+			}
+			if strings.Contains(refs, "Roster.master[0].Address") != waits || strings.Contains(refs, "Endpoint") == waits {
+				t.Errorf("the plan needs %s", refs)
+			}
+		})
+	}
+}
+
 func TestNoUserDataForWhatOnlyACoordinatorKnows(t *testing.T) {
 	s := newSite(t)
 	s.edit("demo/cluster.yaml", ", labels: {zone: a}", "")

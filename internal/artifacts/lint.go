@@ -57,7 +57,8 @@ func (l *linter) warn(at config.Problem, message, remedy string) {
 	l.problems.add(at)
 }
 
-// renderAll renders for each count that a role may have, first with what is required alone, then with everything.
+// renderAll renders for each count that a role may have and each way of discovery, first with what is required alone, then
+// with everything.
 func (l *linter) renderAll() {
 	sizes := 1
 	for _, r := range l.bundle.Roles {
@@ -72,32 +73,34 @@ func (l *linter) renderAll() {
 			}
 			continue
 		}
-		for n := range sizes {
-			var p problems
-			c := l.cluster(n, params)
-			if !all {
-				// Values that nobody chose may break the rules between them.
-				checkRules(c, l.sources.place, &p)
+		for _, discovery := range config.Discoveries {
+			for n := range sizes {
+				var p problems
+				c := l.cluster(n, discovery, params)
+				if !all && discovery == config.DiscoveryCoordinator {
+					// Values and ways that nobody chose may break the rules between them.
+					checkRules(c, l.sources.place, &p)
+				}
+				var roles []rendered
+				for _, role := range l.bundle.Roles {
+					roles = append(roles, renderRole(c, l.sources, late.Marker([32]byte{}), role, l.sources.place, &p))
+				}
+				if n == 0 && discovery == config.DiscoveryCoordinator && !all {
+					l.rendered = roles
+				}
+				l.take(p, all)
 			}
-			var roles []rendered
-			for _, role := range l.bundle.Roles {
-				roles = append(roles, renderRole(c, l.sources, late.Marker([32]byte{}), role, l.sources.place, &p))
-			}
-			if n == 0 && !all {
-				l.rendered = roles
-			}
-			l.take(p.list, all)
 		}
 	}
 }
 
 // take adds what rendering has found. With values that were imagined it may be their fault.
-func (l *linter) take(found config.Problems, imagined bool) {
-	for _, problem := range found {
+func (l *linter) take(found problems, imagined bool) {
+	for _, problem := range found.list {
 		if l.problems.seen[problem] {
 			continue
 		}
-		if imagined {
+		if imagined && !found.always[problem] {
 			problem.Warning = true
 			problem.Message += " (with imagined values for the parameters that have no default)"
 		}
@@ -106,9 +109,9 @@ func (l *linter) take(found config.Problems, imagined bool) {
 }
 
 // cluster is an imaginary one of the n-th size.
-func (l *linter) cluster(n int, params map[string]any) *config.Cluster {
+func (l *linter) cluster(n int, discovery config.Discovery, params map[string]any) *config.Cluster {
 	c := &config.Cluster{
-		Name: "lint", Bundle: l.bundle, Parameters: params, Endpoint: "endpoint.example.com",
+		Name: "lint", Bundle: l.bundle, Parameters: params, Discovery: discovery, Endpoint: "endpoint.example.com",
 		Coordinator: config.Coordinator{Addresses: []string{"coordinator.example.com"}, HTTPPort: 8080, GRPCPort: 8443},
 		Roles:       map[manifest.Role]config.ClusterRole{},
 	}

@@ -39,6 +39,12 @@ func TestLintFindsWhatIsWrongOrDeservesALook(t *testing.T) {
 			},
 			[]string{"demo/templates/app.conf.tmpl:1:39: index 1 is outside of .Roster.master, which has 1 member"},
 		},
+		"a mistake for one way of discovery only": {
+			func(s site) {
+				s.edit("demo/templates/app.conf.tmpl", "name=", `{{ if eq .Cluster.Discovery "endpoint" }}{{ .Param.nothing }}{{ end }}name=`)
+			},
+			[]string{"demo/templates/app.conf.tmpl:1:45: unknown parameter .Param.nothing"},
+		},
 		"a mistake with a value that has no default": {
 			func(s site) {
 				s.edit("demo/bundle.yaml", "    greeting:", "    deep: {type: object, properties: {n: {type: integer}}}\n    greeting:")
@@ -107,6 +113,19 @@ func TestLintFindsWhatIsWrongOrDeservesALook(t *testing.T) {
 		"a unit with the name of a timer": {
 			func(s site) { s.edit("demo/bundle.yaml", "units:\n  app:", "units:\n  app.timer:") },
 			[]string{"demo/bundle.yaml:34:3: warning: units[\"app.timer\"]: this becomes the service"},
+		},
+		"files that lie beside the bundle": {
+			func(s site) {
+				s.write("demo/src/a", "")
+				s.write("demo/build", "")
+				s.write("demo/cluster-2.yaml", "")
+				s.write("demo/notes.txt", "")
+				s.write("demo/.bundleignore", "# not ours\nsrc/\nbuild\n[\n\ncluster-*.yaml\n")
+			},
+			[]string{
+				`demo/.bundleignore:4:1: warning: "[" is not a pattern of paths`,
+				"demo/notes.txt: warning: bundle.yaml does not name this file",
+			},
 		},
 		"files that are not named": {
 			func(s site) {

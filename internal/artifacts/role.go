@@ -46,8 +46,8 @@ func renderRole(c *config.Cluster, s *sources, marker string, role config.Role, 
 		}
 	}
 	context := render.Context{
-		Param:   c.Parameters,
-		Cluster: render.ClusterInfo{Name: c.Name, Root: "/opt/" + c.Name, Data: "/var/lib/" + c.Name},
+		Param:   c.Bundle.Conceal(c.Parameters, render.Withhold),
+		Cluster: clusterInfo(c),
 		Role:    render.RoleInfo{Name: string(role.Name), Count: c.Roles[role.Name].Count},
 	}
 	space := late.NewSpace(marker, spec)

@@ -20,6 +20,8 @@ func checkRules(c *config.Cluster, place locator, p *problems) {
 	// For positions only: config has read it. There is none when a bundle is tried without a cluster.
 	text, _ := os.ReadFile(c.File)
 	said := newLocator(c.File, string(text))
+	shown := *c
+	shown.Parameters = c.Bundle.Conceal(c.Parameters, func(string) any { return config.Masked })
 	for i, rule := range c.Bundle.Rules {
 		if !applies(rule, c.Parameters) {
 			continue
@@ -33,9 +35,16 @@ func checkRules(c *config.Cluster, place locator, p *problems) {
 			if errors.As(err, &e) {
 				problem.Message, problem.Remedy = e.Message, e.Remedy
 			}
+			// Functions repeat what they are given: without the secrets the message has to be the same.
+			if _, again := render.Assert(place.file, rule.Assert, shown.Parameters, clusterInfo(c)); again == nil || again.Error() != err.Error() {
+				problem.Message = "the rule cannot be evaluated; why is not shown because it may repeat a value that the bundle marks as writeOnly"
+				problem.Remedy = "correct the rule, or what cluster.yaml says of " + strings.Join(rule.Keys, " and ")
+			}
 			p.add(problem)
 		case !holds:
-			p.add(violation(i, rule, c, said, place))
+			problem := violation(i, rule, &shown, said, place)
+			problem.Source = c.Bundle.HideSecrets(text, config.Problems{problem})[0].Source
+			p.add(problem)
 		}
 	}
 }
@@ -54,8 +63,8 @@ func applies(rule config.Rule, params map[string]any) bool {
 func violation(i int, rule config.Rule, c *config.Cluster, said, place locator) config.Problem {
 	var at *config.Problem
 	var values []string
-	for _, key := range rule.Keys {
-		found := said.find(append([]string{"parameters"}, strings.Split(key, ".")...)...)
+	show := func(key string, value any, way ...string) {
+		found := said.find(way...)
 		where := "the default"
 		if found.Line > 0 {
 			where = fmt.Sprintf("line %d, column %d", found.Line, found.Column)
@@ -63,7 +72,13 @@ func violation(i int, rule config.Rule, c *config.Cluster, said, place locator) 
 				at = &found
 			}
 		}
-		values = append(values, fmt.Sprintf("%s is %s (%s)", key, brief(valueOf(c.Parameters, key)), where))
+		values = append(values, fmt.Sprintf("%s is %s (%s)", key, brief(value), where))
+	}
+	for _, key := range rule.Keys {
+		show(key, valueOf(c.Parameters, key), append([]string{"parameters"}, strings.Split(key, ".")...)...)
+	}
+	if rule.Discovery {
+		show("discovery", string(c.Discovery), "discovery")
 	}
 	if at == nil {
 		// Nobody said any of them: the bundle's own defaults are in conflict.
@@ -83,6 +98,9 @@ func brief(v any) string {
 	case map[string]any:
 		return "a mapping"
 	case string:
+		if v == config.Masked {
+			return v
+		}
 		if len(v) > 60 {
 			return "a long text"
 		}
@@ -102,5 +120,5 @@ func valueOf(params map[string]any, key string) any {
 }
 
 func clusterInfo(c *config.Cluster) render.ClusterInfo {
-	return render.ClusterInfo{Name: c.Name, Root: "/opt/" + c.Name, Data: "/var/lib/" + c.Name}
+	return render.ClusterInfo{Name: c.Name, Root: "/opt/" + c.Name, Data: "/var/lib/" + c.Name, Discovery: string(c.Discovery)}
 }

@@ -50,6 +50,40 @@ func TestRulesAreAskedBetweenParameters(t *testing.T) {
 	}
 }
 
+func TestRulesCanBeAboutDiscovery(t *testing.T) {
+	for name, tt := range map[string]struct{ cluster, want string }{
+		"kept": {"", ""},
+		"broken": {
+			"endpoint: db.example.com\ndiscovery: endpoint\nparameters: {beat: 2}\n",
+			`demo/cluster.yaml:9:20: parameters.beat: Beats need the members' names: beat is 2 (line 9, column 20), discovery is "endpoint" (line 8, column 12)`,
+		},
+		"broken with a default": {
+			"endpoint: db.example.com\ndiscovery: endpoint\n",
+			`demo/cluster.yaml:8:12: discovery: Beats need the members' names: beat is 1 (the default), discovery is "endpoint" (line 8, column 12)`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.edit("demo/bundle.yaml", "    greeting:", "    beat: {type: integer, default: 1}\n    greeting:")
+			s.edit("demo/bundle.yaml", "packages:\n", `rules:
+  - assert: ne .Cluster.Discovery "endpoint"
+    message: Beats need the members' names
+    remedy: Choose discovery coordinator.
+    keys: [beat, discovery]
+packages:
+`)
+			s.edit("demo/cluster.yaml", "hosts:", tt.cluster+"hosts:")
+			got := ""
+			if err := artifacts.Check(t.Context(), s.load(), artifacts.Options{}); err != nil {
+				got = strings.ReplaceAll(err.Error(), s.dir+"/", "")
+			}
+			if got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestRulesThatCannotBeEvaluatedAreThePublishers(t *testing.T) {
 	for rule, want := range map[string]string{
 		"'{{ .Param.port }}'":             "rules[0].assert: the rule prints \"4000\", not true or false",

@@ -16,6 +16,8 @@ type Rule struct {
 	Remedy  string
 	// Keys are the parameters that the rule is about, such as cache.size; the operator is shown where they stand.
 	Keys []string
+	// Discovery says that the rule is about the cluster's way of discovery, too.
+	Discovery bool
 }
 
 func (p *bundleParser) rule(c cursor) Rule {
@@ -24,7 +26,7 @@ func (p *bundleParser) rule(c cursor) Rule {
 		must("assert", "write a template that prints true when the rule holds, such as assert: '{{ lt .Param.low .Param.high }}'", func(c cursor) { r.Assert = braced(c.phrase()) }),
 		must("message", "say what is wrong when the rule does not hold, such as message: low must be below high", func(c cursor) { r.Message = strings.TrimSpace(c.phrase()) }),
 		must("remedy", "say what the operator is to change", func(c cursor) { r.Remedy = strings.TrimSpace(c.phrase()) }),
-		must("keys", "list the parameters that the rule is about, such as keys: [low, high]", func(c cursor) { r.Keys = p.ruleKeys(c) }),
+		must("keys", "list the parameters that the rule is about, such as keys: [low, high]", func(c cursor) { r.Keys, r.Discovery = p.ruleKeys(c) }),
 	)
 	return r
 }
@@ -37,9 +39,9 @@ func braced(s string) string {
 	return "{{ " + strings.TrimSpace(s) + " }}"
 }
 
-// ruleKeys reads names of parameters, those inside of others with dots between.
-func (p *bundleParser) ruleKeys(c cursor) []string {
-	var keys []string
+// ruleKeys reads names of parameters, those inside of others with dots between. The word discovery means the key of
+// cluster.yaml, unless a parameter has that name.
+func (p *bundleParser) ruleKeys(c cursor) (keys []string, discovery bool) {
 	c.items(func(_ int, c cursor) {
 		s, ok := c.text()
 		switch {
@@ -47,7 +49,12 @@ func (p *bundleParser) ruleKeys(c cursor) []string {
 		case slices.Contains(keys, s):
 			c.fail(quote(s)+" is in the list already", "remove one of the two")
 		default:
-			if known, where := p.hasParameter(s); !known {
+			known, where := p.hasParameter(s)
+			if !known && s == "discovery" {
+				discovery = true
+				return
+			}
+			if !known {
 				c.fail("the bundle has no parameter "+quote(s)+suggestion(s, where), "write the name of a parameter; one inside of another as outer.inner")
 				return
 			}
@@ -57,7 +64,7 @@ func (p *bundleParser) ruleKeys(c cursor) []string {
 	if c.node.Kind == yaml.SequenceNode && len(c.node.Content) == 0 {
 		c.fail("must list at least one parameter", "list the parameters that the rule is about, such as [low, high]")
 	}
-	return keys
+	return keys, discovery
 }
 
 // hasParameter looks a parameter up in the schema's properties, and gives the names that there are where it fails. What

@@ -24,6 +24,8 @@ type Cluster struct {
 	Secrets  map[string]SecretSource
 	SSH      SSH
 	Endpoint string
+	// Discovery is how other hosts find the members of the counted roles.
+	Discovery Discovery
 	// Address is how a host finds its own address.
 	Address AddressDetection
 	// Signing is whose word on a generation counts; nil if generations are not signed.

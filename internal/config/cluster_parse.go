@@ -33,7 +33,7 @@ func (p *clusterParser) read(c cursor) {
 	k.Coordinator = Coordinator{HTTPPort: defaultHTTPPort, GRPCPort: defaultGRPCPort}
 	k.SSH = SSH{User: defaultSSHUser, Port: defaultSSHPort}
 	k.Roles = map[manifest.Role]ClusterRole{}
-	var roles, hosts, parameters, secrets, signing *cursor
+	var roles, hosts, discovery, parameters, secrets, signing *cursor
 	c.fields(
 		must("cluster", "name the cluster, such as cluster: prod; the installation lives in /opt/<name>", func(c cursor) { k.Name = c.clusterName() }),
 		must("bundle", "name the directory of the bundle, relative to this file, such as bundle: ../etcd", func(c cursor) { c.bundlePath() }),
@@ -43,6 +43,7 @@ func (p *clusterParser) read(c cursor) {
 		may("hosts", func(c cursor) { hosts = &c }),
 		may("address", func(c cursor) { k.Address = c.addressDetection() }),
 		may("endpoint", func(c cursor) { k.Endpoint = c.endpoint() }),
+		may("discovery", func(c cursor) { discovery = &c }),
 		may("parameters", func(c cursor) { parameters = &c }),
 		may("secrets", func(c cursor) { secrets = &c }),
 		may("signing", func(c cursor) { signing = &c }),
@@ -56,6 +57,7 @@ func (p *clusterParser) read(c cursor) {
 	if hosts != nil {
 		p.readHosts(*hosts)
 	}
+	p.readDiscovery(c, discovery)
 	p.readParameters(c, parameters)
 	p.readSecrets(c, secrets)
 }

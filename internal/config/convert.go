@@ -45,6 +45,7 @@ func Convert(file string, data []byte, o ConvertOptions) (*Conversion, Problems)
 	c.readCluster()
 	c.readCoordinator()
 	c.readHosts()
+	c.readDiscovery()
 	c.readSSH()
 	c.readParameters()
 	c.readRest()
@@ -73,6 +74,8 @@ type converter struct {
 		httpPort  int
 		hosts     []string
 		counts    map[string]string
+		discovery Discovery
+		endpoint  string
 		user      string
 		port      int
 		// parameters are in the order of the ancestor's file.

@@ -22,7 +22,7 @@ func TestConvert(t *testing.T) {
 	var out strings.Builder
 	for _, c := range cases {
 		options := ConvertOptions{Bundle: toolsBundle(t), Path: "../bundle"}
-		if c.name == "without a bundle" {
+		if strings.HasSuffix(c.name, "without a bundle") {
 			options = ConvertOptions{}
 		}
 		file := "config.json"
@@ -176,6 +176,10 @@ func checkNothingLost(t *testing.T, data []byte, made *Conversion) {
 	_, places["bootstrap_url"] = descend(top, "coordinator", "addresses")
 	_, places["ssh_user"] = descend(top, "ssh", "user")
 	_, places["ssh_port"] = descend(top, "ssh", "port")
+	_, places["master_discovery"] = descend(top, "discovery")
+	for _, way := range legacyDiscovery {
+		_, places[way.address] = descend(top, "endpoint")
+	}
 	for _, list := range legacyRoles {
 		_, places[list.key] = descend(top, "hosts")
 	}

@@ -44,6 +44,13 @@ func (c *converter) write(o ConvertOptions, hide bool) string {
 		}
 		w.blank()
 	}
+	if c.out.discovery != "" {
+		if c.out.endpoint != "" {
+			w.line("endpoint: " + flowText(c.out.endpoint))
+		}
+		w.line("discovery: " + string(c.out.discovery))
+		w.blank()
+	}
 	c.writeParameters(w, hide)
 	if c.bundle != nil {
 		if lines := givenSecrets(c.bundle.Bundle); len(lines) > 0 {

@@ -73,6 +73,7 @@ func (s *Site) Keys() []Explained {
 		own("address", nil)
 	}
 	own("endpoint", orNil(c.Endpoint))
+	own("discovery", string(c.Discovery))
 	out = append(out, s.secretSources()...)
 	out = append(out, s.signing()...)
 	own("ssh.user", c.SSH.User)
@@ -351,6 +352,9 @@ func (s *Site) reads(u Use, key string) bool {
 		way := joinKey(append([]string{"parameters"}, u.path[1:]...))
 		return way == key || strings.HasPrefix(way, key+".") || strings.HasPrefix(key, way+".")
 	case "Cluster":
+		if len(u.path) > 1 && u.path[1] == "Discovery" {
+			return key == "discovery"
+		}
 		return key == "cluster"
 	case "Endpoint":
 		return key == "endpoint"

@@ -41,6 +41,7 @@ func ClusterSchema(b *BundleText) ([]byte, error) {
 		"hosts":      described("hosts", map[string]any{"type": orNull("array"), "items": hostSchema(b.Roles)}),
 		"address":    described("address", optional(addressSchema())),
 		"endpoint":   described("endpoint", map[string]any{"type": orNull("string"), "minLength": 1}),
+		"discovery":  described("discovery", map[string]any{"enum": []any{nil, string(DiscoveryStatic), string(DiscoveryCoordinator), string(DiscoveryEndpoint)}}),
 		"parameters": described("parameters", parameters),
 		"secrets":    described("secrets", secretsSchema(b.Secrets)),
 		"signing":    described("signing", signingSchema()),

@@ -39,6 +39,7 @@ var keyInfos = []keyInfo{
 	{"address.cidr", "A host's own address is the one inside this network.", "network in CIDR notation, such as 10.0.0.0/8", nil},
 	{"address.interface", "A host's own address is that of this interface.", "name of a network interface, such as eth0", nil},
 	{"endpoint", "The name or address under which the whole installation is reached, such as a load balancer.", "host, or host and port", nil},
+	{"discovery", "How other hosts find the members of the counted roles: listed in this file, told by the coordinator, or through the endpoint.", "static, coordinator or endpoint", string(DiscoveryCoordinator)},
 	{"parameters", "The settings of the software. What is not said has the bundle's default.", "mapping of the bundle's parameters", nil},
 	{"secrets", "Where the values of the bundle's secrets come from. The values themselves never stand in this file.", "mapping of the bundle's secrets", nil},
 	{"secrets.*", "", "one of {file: path, relative to this file}, {env: NAME} and {set: true}", nil},

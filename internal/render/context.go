@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"strconv"
-	"text/template"
 
 	"muster/internal/late"
 )
@@ -23,6 +22,8 @@ type ClusterInfo struct {
 	Name string
 	// Root is the directory of the installation, Data that of what outlives it.
 	Root, Data string
+	// Discovery is how other hosts find the members of the counted roles: static, coordinator or endpoint.
+	Discovery string
 }
 
 // RoleInfo is .Role.
@@ -38,8 +39,6 @@ type Renderer struct {
 	data      map[string]any
 	counted   bool
 	preflight bool
-	// extra are functions that only rules have.
-	extra template.FuncMap
 	// withheld says why .Secret is not there, if it is not.
 	withheld *late.Error
 }
@@ -49,7 +48,7 @@ func New(c Context, space *late.Space) *Renderer {
 	r := &Renderer{space: space, counted: c.Role.Count > 0}
 	r.data = map[string]any{
 		"Param":   plain(c.Param),
-		"Cluster": map[string]any{"Name": c.Cluster.Name, "Root": c.Cluster.Root, "Data": c.Cluster.Data},
+		"Cluster": map[string]any{"Name": c.Cluster.Name, "Root": c.Cluster.Root, "Data": c.Cluster.Data, "Discovery": c.Cluster.Discovery},
 		"Role":    map[string]any{"Name": c.Role.Name, "Count": c.Role.Count},
 		"Host":    space.Host,
 		"Roster":  space.Roster,
