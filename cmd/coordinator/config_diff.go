@@ -19,7 +19,7 @@ import (
 )
 
 func diffCommand() *cobra.Command {
-	var output, bundle string
+	var output string
 	c := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "Say what changes between two cluster configs or generations",
@@ -27,8 +27,8 @@ func diffCommand() *cobra.Command {
 which files, units, checks, steps and packages of which roles change, and which listed hosts. A cluster config is
 rendered for that, in a temporary directory; its packages are not compared, because they are not packed.
 
-Values that the bundle marks as secret are not shown. A generation does not say which those are: name its bundle with
---bundle, or they are guessed by their names.`,
+Values that the bundle marks as writeOnly are not shown. A generation does not hold them, so whether they changed is told
+of two cluster configs only.`,
 		Example: "  coordinator config diff genconf cluster.yaml",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,27 +36,19 @@ Values that the bundle marks as secret are not shown. A generation does not say 
 			if err != nil {
 				return usageError(err)
 			}
-			return diff(cmd, args[0], args[1], bundle, format)
+			return diff(cmd, args[0], args[1], format)
 		},
 	}
 	outputFlag(c, &output)
-	c.Flags().StringVar(&bundle, "bundle", "", "the bundle that generations were made of, to know its secrets")
 	return c
 }
 
-func diff(cmd *cobra.Command, old, now, bundle string, format show.Format) error {
-	var secrets *config.BundleText
-	if bundle != "" {
-		var err error
-		if secrets, err = readBundle(cmd, bundle); err != nil {
-			return err
-		}
-	}
-	before, err := loadSide(cmd, old, secrets)
+func diff(cmd *cobra.Command, old, now string, format show.Format) error {
+	before, err := loadSide(cmd, old)
 	if err != nil {
 		return err
 	}
-	after, err := loadSide(cmd, now, secrets)
+	after, err := loadSide(cmd, now)
 	if err != nil {
 		return err
 	}
@@ -77,7 +69,7 @@ type side struct {
 	packed bool
 }
 
-func loadSide(cmd *cobra.Command, path string, secrets *config.BundleText) (*side, error) {
+func loadSide(cmd *cobra.Command, path string) (*side, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, usageError(fault.New(fault.NotFound, "name a cluster.yaml or a directory that `coordinator genconf` wrote", "%s cannot be read", path).Because(err))
@@ -87,7 +79,7 @@ func loadSide(cmd *cobra.Command, path string, secrets *config.BundleText) (*sid
 		if err != nil {
 			return nil, usageError(err)
 		}
-		s.Label, s.Bundle = path, secrets
+		s.Label = path
 		return s, nil
 	}
 	site, err := readSite(cmd, path)
@@ -103,6 +95,8 @@ func loadSide(cmd *cobra.Command, path string, secrets *config.BundleText) (*sid
 		return nil, err
 	}
 	s.Label, s.Bundle = path, site.Source
+	// Of two cluster configs all is compared, what no generation holds, too.
+	s.Config["parameters"] = site.Parameters
 	return s, nil
 }
 

@@ -188,19 +188,66 @@ func TestDiffOfGenerations(t *testing.T) {
 	}
 }
 
-func TestDiffHidesSecrets(t *testing.T) {
+// newSecretTools has a writeOnly parameter that only a rule reads.
+func newSecretTools(t *testing.T) *tools {
 	x := newTools(t)
-	x.edit("demo/bundle.yaml", "greeting: {type: string,", "greeting: {type: string, writeOnly: true,")
+	x.edit("demo/bundle.yaml", "    greeting:", "    pin: {type: string, writeOnly: true, minLength: 7}\n    greeting:")
+	x.edit("demo/bundle.yaml", "packages:\n", "rules: [{assert: ne (len .Param.pin) 13, message: A bad number, remedy: Take another., keys: [pin]}]\npackages:\n")
+	x.edit("demo/cluster.yaml", "hosts:\n", "parameters: {pin: hunter2}\nhosts:\n")
+	return x
+}
+
+func TestDiffHidesSecrets(t *testing.T) {
+	x := newSecretTools(t)
 	x.must(os.CopyFS("other", os.DirFS("demo")))
-	x.edit("demo/cluster.yaml", "hosts:\n", "parameters: {greeting: hunter2}\nhosts:\n")
-	x.edit("other/cluster.yaml", "hosts:\n", "parameters: {greeting: hunter3}\nhosts:\n")
-	for _, args := range [][]string{{"config", "diff", "demo/cluster.yaml", "other/cluster.yaml"}, {"config", "explain", "greeting", "demo/cluster.yaml"}, {"config", "explain", "demo/cluster.yaml"}} {
+	x.edit("other/cluster.yaml", "hunter2", "hunter3")
+	for _, site := range []string{"demo", "other"} {
+		if _, stderr, code := x.run("genconf", site+"/cluster.yaml", "--agents", ".", "--out", "out-"+site); code != 0 {
+			t.Fatal(stderr)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"config", "diff", "demo/cluster.yaml", "other/cluster.yaml"}, config.Masked},
+		{[]string{"config", "diff", "out-demo", "other/cluster.yaml"}, "writeOnly"},
+		{[]string{"config", "diff", "out-demo", "out-other"}, "writeOnly"},
+		{[]string{"config", "explain", "pin", "demo/cluster.yaml"}, config.Masked},
+		{[]string{"config", "explain", "demo/cluster.yaml"}, config.Masked},
+	} {
 		for _, format := range []string{"table", "json", "yaml"} {
-			stdout, stderr, code := x.run(append(args, "-o", format)...)
-			if code != 0 || strings.Contains(stdout+stderr, "hunter") || !strings.Contains(stdout, config.Masked) {
-				t.Errorf("%v: %d\n%s%s", args, code, stdout, stderr)
+			stdout, stderr, code := x.run(append(c.args, "-o", format)...)
+			if code != 0 || strings.Contains(stdout+stderr, "hunter") || !strings.Contains(stdout, c.want) {
+				t.Errorf("%v: %d\n%s%s", c.args, code, stdout, stderr)
 			}
 		}
+	}
+}
+
+// What is wrong is told without the value, in every way that the same is asked.
+func TestErrorsHideSecrets(t *testing.T) {
+	for name, spoil := range map[string]string{
+		"too short": "{pin: hunter}", "another type": "{pin: [hunter2]}", "a rule": "{pin: hunter8901234}", "beside another mistake": "{pin: hunter2, port: x}",
+		"a mistyped name": "{pim: hunter2}", "an alias": "{pin: *hunter2}", "no YAML": "{pin: \"hunter2", "no YAML in a block": "\n  pin: hunter2: hunter3",
+		"a key that stands twice": "{pin: hunter2, pin: hunter3}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newSecretTools(t)
+			x.edit("demo/cluster.yaml", "{pin: hunter2}", spoil)
+			for _, args := range [][]string{
+				{"genconf", "demo/cluster.yaml", "--check"}, {"genconf", "demo/cluster.yaml", "--agents", ".", "--out", "new"},
+				{"config", "diff", "demo/cluster.yaml", "demo/cluster.yaml"}, {"config", "explain", "demo/cluster.yaml"}, {"config", "explain", "pin", "demo/cluster.yaml"},
+			} {
+				stdout, stderr, code := x.run(args...)
+				if strings.Contains(stdout+stderr, "hunter") {
+					t.Errorf("%s: %v: %d\n%s%s", name, args, code, stdout, stderr)
+				}
+				if code != exitInvalid && !(name == "a rule" && args[0] == "config") {
+					t.Errorf("%s: %v: exit code %d\n%s%s", name, args, code, stdout, stderr)
+				}
+			}
+		})
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 )
 
 func hostsCommand() *cobra.Command {
-	return group("hosts", "List, approve, retry and remove hosts",
-		hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsRemoveCommand())
+	return group("hosts", "List, approve, retry, release and remove hosts",
+		hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsReleaseCommand(), hostsRemoveCommand())
 }
 
 // group is a command that only has others below it. By itself cobra would answer a mistyped one with help and exit code 0.
@@ -124,6 +124,34 @@ func hostsRetryCommand() *cobra.Command {
 	return c
 }
 
+func hostsReleaseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "release HOST...",
+		Short: "End a host's quarantine: the certificate in use counts again",
+		Long: `A host goes into quarantine when a certificate is shown that it has replaced: two machines have its identity, mostly because
+a disk was cloned. Both are denied every call. status says from where each of the two was shown.
+
+Find the copy and clear /var/lib/bootstrap-agent on it. Then, if the machine with the certificate in use is the right one,
+release the host: that certificate counts again, the other brings the quarantine back. If the copy has the certificate in use,
+coordinator hosts remove HOST and push to the right machine again.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, done, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return forEach(cmd, args, func(ctx context.Context, name string) (string, error) {
+				resp, err := client.ReleaseHost(ctx, &operatorv1.ReleaseHostRequest{Host: name})
+				if err != nil {
+					return "", err
+				}
+				return hostLabel(resp.GetHost()) + " was released", nil
+			})
+		},
+	}
+}
+
 // failedHosts are the identities of hosts that can be tried again. A failed push is none: its host has never called.
 func failedHosts(ctx context.Context, client operatorv1.OperatorServiceClient) ([]string, error) {
 	var ids []string
@@ -141,7 +169,8 @@ func hostsRemoveCommand() *cobra.Command {
 		Use:   "remove HOST...",
 		Short: "End hosts' identities and free their places",
 		Long: `Ends the identity of each host and frees its place in a counted role: its next call is denied, and it can only come back
-by joining anew. What is installed on it stays.`,
+by joining anew. What is installed on it stays. Of a host that was pushed to and never joined, its row in status goes and the
+token of the push is revoked.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			terminal := isTerminalInput(cmd.InOrStdin())

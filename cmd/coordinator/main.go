@@ -44,11 +44,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid config, 3 finished with f
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().String("state", "state", "the coordinator's state directory")
+	remoteFlags(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	root.AddCommand(bundleCommand(), keyCommand(), signCommand(), verifyCommand(), generationsCommand(), genconfCommand(), serveCommand(), pushCommand(), deployCommand(), waitCommand(), userDataCommand(),
-		statusCommand(), hostsCommand(), tokenCommand(), secretCommand(), eventsCommand(), initCommand(), schemaCommand(), configCommand(), &cobra.Command{
+		statusCommand(), hostsCommand(), tokenCommand(), secretCommand(), eventsCommand(), operatorCommand(), authzCommand(), initCommand(), schemaCommand(), configCommand(), &cobra.Command{
 			Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 			Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), agent.Version) },
 		})

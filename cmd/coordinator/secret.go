@@ -185,7 +185,7 @@ key and a store may have been stolen together, change the values too. Interrupte
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d secrets are encrypted with a new key; copy %s anew\n", resp.Secrets, statePath(cmd, secretsKey))
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d secrets are encrypted with a new key; copy %s in the coordinator's state directory anew\n", resp.Secrets, secretsKey)
 				return err
 			})
 		},

@@ -40,7 +40,13 @@ func warnOfSecrets(ctx context.Context, log *slog.Logger, core *coordinator.Serv
 // withOperator hands f the running coordinator. Where none runs, as before the first start or for hosts that install
 // without one, it is one for the length of f that nobody but this user reaches.
 func withOperator(cmd *cobra.Command, genconf string, f func(operatorv1.OperatorServiceClient) error) (err error) {
-	if conn, dialErr := net.DialTimeout("unix", statePath(cmd, socketName), time.Second); dialErr == nil {
+	if elsewhere, remoteErr := remoteOf(cmd); remoteErr != nil {
+		return remoteErr
+	} else if elsewhere != nil {
+		if genconf != "" && cmd.Flags().Changed("genconf") {
+			return usageError(errors.New("--genconf is for a coordinator that does not run: leave it out with --coordinator"))
+		}
+	} else if conn, dialErr := net.DialTimeout("unix", statePath(cmd, socketName), time.Second); dialErr == nil {
 		_ = conn.Close()
 	} else {
 		stop, startErr := startBriefly(cmd.Context(), statePath(cmd, ""), genconf)
@@ -77,6 +83,10 @@ func startBriefly(ctx context.Context, state, genconf string) (stop func() error
 		return nil, err
 	}
 	kept, err := openState(state)
+	if errors.Is(err, store.ErrLocked) {
+		return nil, fault.New(fault.Conflict, "try again in a moment; if a coordinator hangs, end it first",
+			"a coordinator has the state in %s and does not answer", state).Because(err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,15 +95,7 @@ func startBriefly(ctx context.Context, state, genconf string) (stop func() error
 			err = errors.Join(err, kept.Close())
 		}
 	}()
-	ca, err := identity.Open(filepath.Join(state, "ca"), generation.Cluster, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	vault, err := secrets.Open(ctx, filepath.Join(state, secretsKey), kept)
-	if err != nil {
-		return nil, err
-	}
-	core, err := coordinator.New(ctx, coordinator.Options{Store: kept, CA: ca, Generation: generation, Manifests: manifests, Vault: vault})
+	core, _, err := openCore(ctx, state, coordinator.Options{Store: kept, Generation: generation, Manifests: manifests})
 	if err != nil {
 		return nil, err
 	}
@@ -113,16 +115,27 @@ func startBriefly(ctx context.Context, state, genconf string) (stop func() error
 	}, nil
 }
 
+// openState opens the store of a state directory, which it makes. While another has it, the error is store.ErrLocked.
 func openState(state string) (store.Store, error) {
 	if err := durable.MkdirAll(state, 0o700); err != nil {
 		return nil, err
 	}
-	kept, err := store.OpenBolt(filepath.Join(state, "store.db"))
-	if errors.Is(err, store.ErrLocked) {
-		return nil, fault.New(fault.Conflict, "try again in a moment; if a coordinator hangs, end it first",
-			"a coordinator has the state in %s and does not answer", state).Because(err)
+	return store.OpenBolt(filepath.Join(state, "store.db"))
+}
+
+// openCore makes the coordinator of an open state: o, with the state's CA and vault in it.
+func openCore(ctx context.Context, state string, o coordinator.Options) (*coordinator.Service, *identity.CA, error) {
+	ca, err := identity.Open(filepath.Join(state, "ca"), o.Generation.Cluster, time.Now())
+	if err != nil {
+		return nil, nil, err
 	}
-	return kept, err
+	vault, err := secrets.Open(ctx, filepath.Join(state, secretsKey), o.Store)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.CA, o.Vault = ca, vault
+	core, err := coordinator.New(ctx, o)
+	return core, ca, err
 }
 
 func secretResetCommand() *cobra.Command {

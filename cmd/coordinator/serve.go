@@ -17,11 +17,8 @@ import (
 
 	"muster/internal/artifacts"
 	"muster/internal/coordinator"
-	"muster/internal/durable"
 	"muster/internal/fault"
-	"muster/internal/identity"
 	"muster/internal/rpc"
-	"muster/internal/secrets"
 	"muster/internal/store"
 	"muster/internal/web"
 )
@@ -62,10 +59,7 @@ type serveOptions struct {
 const shutdownGrace = 3 * time.Second
 
 func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
-	if err := durable.MkdirAll(o.state, 0o700); err != nil {
-		return err
-	}
-	kept, err := store.OpenBolt(filepath.Join(o.state, "store.db"))
+	kept, err := openState(o.state)
 	if errors.Is(err, store.ErrLocked) {
 		return fault.New(fault.Conflict, "stop the other coordinator, or use another --state", "a coordinator already runs on this state").Because(err)
 	}
@@ -82,17 +76,7 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	ca, err := identity.Open(filepath.Join(o.state, "ca"), generation.Cluster, time.Now())
-	if err != nil {
-		return err
-	}
-	vault, err := secrets.Open(ctx, filepath.Join(o.state, secretsKey), kept)
-	if err != nil {
-		return err
-	}
-	core, err := coordinator.New(ctx, coordinator.Options{
-		Store: kept, CA: ca, Generation: generation, Manifests: manifests, Vault: vault, Log: log,
-	})
+	core, ca, err := openCore(ctx, o.state, coordinator.Options{Store: kept, Generation: generation, Manifests: manifests, Log: log})
 	if err != nil {
 		return err
 	}
@@ -126,11 +110,16 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 		return errors.Join(err, httpListener.Close(), grpcListener.Close())
 	}
 
+	hosts, downloads, err := connections()
+	if err != nil {
+		return errors.Join(err, httpListener.Close(), grpcListener.Close(), operatorListener.Close())
+	}
+
 	log.Info("serving", "cluster", generation.Cluster, "config", generation.ConfigID[:12],
 		"artifacts", httpListener.Addr(), "hosts", grpcListener.Addr(), "operator", operatorListener.Addr())
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return web.Serve(httpServer, httpListener) })
-	group.Go(func() error { return hostServer.Serve(grpcListener) })
+	group.Go(func() error { return web.Serve(httpServer, web.Bounded(httpListener, downloads)) })
+	group.Go(func() error { return hostServer.Serve(rpc.Bounded(grpcListener, hosts)) })
 	group.Go(func() error { return operatorServer.Serve(operatorListener) })
 	group.Go(func() error {
 		return prune(ctx, log, core, pruneEvery, func() { pruneArtifacts(ctx, log, core, served, o.keep) })

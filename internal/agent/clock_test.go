@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"muster/internal/coordinator"
 	"muster/internal/seed"
 	syncv1 "muster/proto/muster/sync/v1"
 )
@@ -51,7 +52,7 @@ func TestAHostWhoseClockIsWrongJoinsAndIsToldOfIt(t *testing.T) {
 				t.Errorf("it enrolled %d times:\n%s", n, h.log)
 			}
 			_, ended := h.begin() // the clock is set
-			if _, err := h.core.Retry(t.Context(), "uid 0", d.Id); err != nil {
+			if _, err := h.core.Retry(t.Context(), coordinator.Actor{Name: "uid 0"}, d.Id); err != nil {
 				t.Fatal(err)
 			}
 			h.wantEnd(ended)

@@ -55,7 +55,7 @@ func (h *host) wantRecovery(want map[string]string) {
 		}
 	}
 	wantTree(h, h.layout, want)
-	if all, err := h.core.Events(context.Background(), "", 1000); err != nil {
+	if all, err := h.core.Events(context.Background(), coordinator.EventFilter{}, 1000); err != nil {
 		h.Error(err)
 	} else {
 		for _, e := range all {

@@ -164,7 +164,7 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 			return false, err
 		}
 	}
-	conn, err := dial(e.seed, coordinator, e.id.certificate(), e.trustClock())
+	conn, err := e.id.dial(e.seed, coordinator, e.id.certificate(), e.trustClock())
 	if err != nil {
 		return false, err
 	}
@@ -193,6 +193,12 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 		if req.Hold.AsDuration() == 0 {
 			e.measure(resp, took)
 		}
+		if len(resp.Roots) > 0 {
+			if err := e.id.trust(e.layout, e.seed, resp.Roots); err != nil {
+				e.log.Error("the CA certificates that the coordinator tells of are not taken", "error", err)
+			}
+		}
+		e.id.renewWithin(resp.RenewWithin.AsDuration())
 		if err := e.acknowledge(resp.Acknowledged); err != nil {
 			return spoke, err
 		}
@@ -298,11 +304,12 @@ func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest
 	defer e.mu.Unlock()
 	req := &syncv1.SyncRequest{
 		Observed: &syncv1.Observed{
-			Phase: phaseNumber(e.journal.Phase), Attempt: e.journal.Attempt, Step: e.progress.Step,
+			Phase: syncv1.Phase(e.journal.Phase.Number()), Attempt: e.journal.Attempt, Step: e.progress.Step,
 			DoneBytes: e.progress.DoneBytes, TotalBytes: e.progress.TotalBytes, Waiting: e.progress.Waiting,
 		},
 		Following: following,
 		Facts:     f,
+		Roots:     e.id.Told.sums(e.seed),
 	}
 	readable(req.ProtoReflect())
 	if e.journal.Plan != nil {

@@ -127,7 +127,7 @@ func TestAFailedHostStopsItsOwnAndTriesAgainWhenItIsTold(t *testing.T) {
 	})
 	before := len(calls(t, h.layout))
 	mend()
-	if _, err := s.core.Retry(t.Context(), "uid 0", d.Id); err != nil {
+	if _, err := s.core.Retry(t.Context(), coordinator.Actor{Name: "uid 0"}, d.Id); err != nil {
 		t.Fatal(err)
 	}
 	h.wantEnd(ended)

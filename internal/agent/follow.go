@@ -152,7 +152,7 @@ func (e *Engine) Phase(p hosts.Phase) error {
 // Step implements Teller.
 func (e *Engine) Step(p hosts.Phase, name, message string, took time.Duration, err error) error {
 	message, detail, _ := strings.Cut(message, "\n")
-	result := &syncv1.StepResult{Phase: phaseNumber(p), Name: name, Ok: err == nil, Message: message, Detail: detail, Took: durationpb.New(took)}
+	result := &syncv1.StepResult{Phase: syncv1.Phase(p.Number()), Name: name, Ok: err == nil, Message: message, Detail: detail, Took: durationpb.New(took)}
 	if err != nil {
 		result.Message, result.Remedy, result.Detail = err.Error(), fault.Remedy(err), detailOf(err)
 		e.log.Error("step failed", "step", name, "error", err)
@@ -270,15 +270,6 @@ func detailOf(err error) string {
 		return d.detail
 	}
 	return ""
-}
-
-func phaseNumber(p hosts.Phase) syncv1.Phase {
-	for i, known := range hosts.Phases {
-		if known == p {
-			return syncv1.Phase(i + 1)
-		}
-	}
-	return syncv1.Phase_PHASE_UNSPECIFIED
 }
 
 func exists(path string) bool {

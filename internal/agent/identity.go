@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"time"
 
@@ -34,8 +35,13 @@ type identity struct {
 	// Accepted is set when the coordinator has answered to the certificate.
 	Accepted bool `json:"accepted,omitempty"`
 
+	// Told are the CA certificates that the coordinator has told this host to trust instead of its seed's.
+	Told toldRoots `json:"told,omitzero"`
+
 	key  *ecdsa.PrivateKey
 	leaf *x509.Certificate
+	// early is when the certificate is renewed before its time, because the coordinator asked for it; zero for not.
+	early time.Time
 	// refused is set when the certificate is good no more, but the key may be.
 	refused bool
 }
@@ -71,7 +77,7 @@ func (id *identity) renewKey(l Layout) error {
 	if err != nil {
 		return err
 	}
-	*id = identity{Key: text, key: key}
+	*id = identity{Key: text, key: key, Told: id.Told}
 	return id.save(l)
 }
 
@@ -98,9 +104,25 @@ func (id *identity) valid(now time.Time) bool {
 	return id.leaf != nil && now.Before(id.leaf.NotAfter.Add(-time.Minute))
 }
 
-// renewalDue is at 60 % of the certificate's life.
+// renewalDue is from 50 to 66 % of the certificate's life on, or when the coordinator asked for it. Where in between is
+// drawn with the certificate, so that hosts that joined together do not renew together.
 func (id *identity) renewalDue(now time.Time) bool {
-	return now.After(id.leaf.NotBefore.Add(id.leaf.NotAfter.Sub(id.leaf.NotBefore) * 6 / 10))
+	if !id.early.IsZero() && !time.Now().Before(id.early) {
+		return true
+	}
+	life := id.leaf.NotAfter.Sub(id.leaf.NotBefore)
+	var drawn byte
+	if s := id.leaf.SerialNumber; s != nil && len(s.Bytes()) > 0 {
+		drawn = s.Bytes()[0]
+	}
+	return now.After(id.leaf.NotBefore.Add(life/2 + life*16/100*time.Duration(drawn)/255))
+}
+
+// renewWithin takes note that the coordinator wants this certificate renewed early, at a moment of the host's choice.
+func (id *identity) renewWithin(most time.Duration) {
+	if most > 0 && id.early.IsZero() {
+		id.early = time.Now().Add(rand.N(most))
+	}
 }
 
 // accept notes that the coordinator takes the certificate. A disk that is full is no reason not to talk to it.
@@ -120,8 +142,12 @@ func (id *identity) certificate() *tls.Certificate {
 }
 
 // dial prepares a connection to one coordinator; it is made at the first call. No proxy of the environment is used.
-func dial(s *seed.Seed, coordinator string, cert *tls.Certificate, clock func() time.Time) (*grpc.ClientConn, error) {
-	config, err := proof.ClientTLS([]byte(s.CA), cert, hostOf(coordinator), clock)
+func (id *identity) dial(s *seed.Seed, coordinator string, cert *tls.Certificate, clock func() time.Time) (*grpc.ClientConn, error) {
+	trusted, err := id.Told.roots(s)
+	if err != nil {
+		return nil, err
+	}
+	config, err := proof.ClientTLSByRoots(trusted, cert, hostOf(coordinator), clock)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +164,7 @@ const enrolTimeout = 20 * time.Second
 func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinator string, f *syncv1.Facts, clock func() time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
 	defer cancel()
-	conn, err := dial(s, coordinator, nil, clock)
+	conn, err := id.dial(s, coordinator, nil, clock)
 	if err != nil {
 		return err
 	}
@@ -213,7 +239,7 @@ func (id *identity) adopt(l Layout, s *seed.Seed, chain [][]byte, key *ecdsa.Pri
 	if err != nil {
 		return err
 	}
-	fresh := identity{Key: text, Chain: chain, HostID: host, key: key, leaf: leaf}
+	fresh := identity{Key: text, Chain: chain, HostID: host, key: key, leaf: leaf, Told: id.Told}
 	if err := fresh.save(l); err != nil {
 		return err
 	}

@@ -344,7 +344,7 @@ func TestACoordinatorThatRefusesIsAskedAgainAndSaysWhy(t *testing.T) {
 	h := s.host("loner")
 	records, err := s.core.Tokens(t.Context())
 	must(t, err)
-	must(t, s.core.RevokeToken(t.Context(), "uid 0", records[0].ID))
+	must(t, s.core.RevokeToken(t.Context(), coordinator.Actor{Name: "uid 0"}, records[0].ID))
 	stop, _ := h.begin()
 	await(t, "it was refused twice", func() bool { return strings.Count(h.log.String(), "the join token was refused") > 1 })
 	stop()

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"muster/internal/coordinator"
 	"muster/internal/fault"
 	syncv1 "muster/proto/muster/sync/v1"
 )
@@ -125,7 +126,7 @@ func TestAHostThatAnOperatorRemovedJoinsAnewWhenItIsLaunchedAgain(t *testing.T) 
 	h.awaitPhase(syncv1.Phase_PHASE_STARTING)
 	stop()
 	id := h.described().Id
-	must(t, s.core.Remove(t.Context(), "uid 0", id))
+	must(t, s.core.Remove(t.Context(), coordinator.Actor{Name: "uid 0"}, id))
 	if _, err := Launch(t.Context(), h.layout, s.seed("loner")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestAHostThatAnOperatorRemovedJoinsAnewWhenItIsLaunchedAgain(t *testing.T) 
 	await(t, "it joined anew", func() bool { d := h.described(); return d != nil && d.Id != id })
 	start()
 	h.wantEnd(ended)
-	events, err := s.core.Events(t.Context(), "", 1000)
+	events, err := s.core.Events(t.Context(), coordinator.EventFilter{}, 1000)
 	must(t, err)
 	for _, e := range events {
 		if e.Kind == "impossible-phase" {

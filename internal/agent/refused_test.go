@@ -26,7 +26,7 @@ func TestARemovedHostHaltsAndLeavesWhatIsInstalled(t *testing.T) {
 			if restarted {
 				stop()
 			}
-			must(t, s.core.Remove(t.Context(), "uid 0", h.described().Id))
+			must(t, s.core.Remove(t.Context(), coordinator.Actor{Name: "uid 0"}, h.described().Id))
 			if restarted {
 				_, ended = h.begin()
 			}

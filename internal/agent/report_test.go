@@ -180,15 +180,7 @@ func TestAHostFindsOutThatTheCoordinatorsClockIsAnother(t *testing.T) {
 	}
 }
 
-func TestEveryPhaseHasANumber(t *testing.T) {
-	for _, p := range hosts.Phases {
-		if n := phaseNumber(p); n.String() != "PHASE_"+strings.ToUpper(string(p)) {
-			t.Errorf("%s is %v", p, n)
-		}
-	}
-	if n := phaseNumber("nonsense"); n != syncv1.Phase_PHASE_UNSPECIFIED {
-		t.Errorf("nonsense is %v", n)
-	}
+func TestEveryStatusOfACheckIsTold(t *testing.T) {
 	for status, want := range map[checks.Status]syncv1.CheckStatus{
 		checks.OK: syncv1.CheckStatus_CHECK_STATUS_OK, checks.Warning: syncv1.CheckStatus_CHECK_STATUS_WARNING,
 		checks.Critical: syncv1.CheckStatus_CHECK_STATUS_CRITICAL, checks.Unknown: syncv1.CheckStatus_CHECK_STATUS_UNKNOWN,

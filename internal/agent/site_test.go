@@ -143,7 +143,7 @@ func (s *site) down() {
 // seed is one for a host that joins with a token for the role.
 func (s *site) seed(role manifest.Role) []byte {
 	s.Helper()
-	made, _, err := s.core.CreateSeed(context.Background(), "uid 0", authority.TokenSpec{Role: role, MaxUses: 1})
+	made, _, err := s.core.CreateSeed(context.Background(), coordinator.Actor{Name: "uid 0"}, authority.TokenSpec{Role: role, MaxUses: 1})
 	must(s, err)
 	text, err := made.Encode()
 	must(s, err)
@@ -153,7 +153,7 @@ func (s *site) seed(role manifest.Role) []byte {
 // master fills the roster with a host that is not there.
 func (s *site) master() {
 	s.Helper()
-	token, _, err := s.core.CreateToken(context.Background(), "uid 0", authority.TokenSpec{Role: "master", MaxUses: 1})
+	token, _, err := s.core.CreateToken(context.Background(), coordinator.Actor{Name: "uid 0"}, authority.TokenSpec{Role: "master", MaxUses: 1})
 	must(s, err)
 	key, err := proof.NewKey()
 	must(s, err)

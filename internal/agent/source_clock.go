@@ -15,7 +15,8 @@ func sourceClock(ctx context.Context, sources []string) func() (time.Duration, b
 		if !strings.HasPrefix(source, "http") {
 			continue
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, source, nil)
+		// Any answer has a date, but one to what is there is no error in the server's log.
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, strings.TrimSuffix(source, "/")+"/install.sh", nil)
 		if err != nil {
 			continue
 		}

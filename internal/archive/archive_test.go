@@ -174,6 +174,7 @@ func TestWhatIsSelectedIsTaken(t *testing.T) {
 		"deep strip":          {archive.Selection{Strip: 3}, []string{"-rw-r--r-- README ./app-1.0/share/doc/README"}},
 		"a directory":         {archive.Selection{Strip: 1, Include: []string{"bin", "lib"}}, all[:6]},
 		"patterns":            {archive.Selection{Strip: 1, Include: []string{"*/*.so*"}}, all[3:6]},
+		"into a directory":    {archive.Selection{Prefix: "app-1.0/lib", Include: []string{"*.so"}, Into: "usr/lib"}, []string{"drwxr-xr-x usr", "drwxr-xr-x usr/lib", "Lrwxrwxrwx usr/lib/libapp.so -> libapp.so.1"}},
 		"include by fullname": {archive.Selection{Include: []string{"app-1.0/share/doc/README"}}, []string{"drwxr-xr-x app-1.0", "drwxr-xr-x app-1.0/share", "drwxr-xr-x app-1.0/share/doc", "-rw-r--r-- app-1.0/share/doc/README ./app-1.0/share/doc/README"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -318,11 +319,51 @@ func TestBrokenArchivesAreRefused(t *testing.T) {
 	}
 }
 
+// fuzzedKinds are the archives that the fuzzer can choose from. Of what it makes, the tar inside is the interesting part, so
+// that is what it is given.
+var fuzzedKinds = []string{"a.tar", "a.tar.gz", "a.tar.zst", "a.deb"}
+
 func FuzzExtract(f *testing.F) {
-	f.Add(tarball(f, software...), "")
-	f.Add(deb("data.tar", tarball(f, software...)), "usr")
-	f.Fuzz(func(t *testing.T, data []byte, prefix string) {
-		for _, name := range []string{"a.tar", "a.deb"} {
+	plain := tarball(f, software...)
+	hostile := func(headers ...tar.Header) []byte { return tarball(f, headers...) }
+	tars := [][]byte{
+		plain, plain[:700], hostile(tar.Header{Name: "../x"}), hostile(tar.Header{Name: "/x"}), hostile(tar.Header{Name: "x", Mode: 0o4755}),
+		hostile(tar.Header{Name: "x", Typeflag: tar.TypeChar}, tar.Header{Name: "y", Typeflag: tar.TypeFifo}),
+		hostile(tar.Header{Name: "l", Typeflag: tar.TypeSymlink, Linkname: "/etc"}, tar.Header{Name: "l/x"}),
+		hostile(tar.Header{Name: "d/l", Typeflag: tar.TypeSymlink, Linkname: "../.."}, tar.Header{Name: "d/l/x"}),
+		hostile(tar.Header{Name: "a"}, tar.Header{Name: "b", Typeflag: tar.TypeLink, Linkname: "a"}, tar.Header{Name: "a/b"}),
+		hostile(tar.Header{Name: "x"}, tar.Header{Name: "x"}), hostile(tar.Header{Name: "usr/x\xff"}), hostile(tar.Header{Name: strings.Repeat("d/", 300) + "x"}),
+	}
+	for kind := range fuzzedKinds {
+		for _, text := range tars {
+			f.Add(text, byte(kind), "", "", byte(0))
+		}
+		f.Add(plain, byte(kind), "app-1.0", "", byte(0))
+		f.Add(plain, byte(kind), "", "bin\nlib/*.so*", byte(1))
+		f.Add(plain, byte(kind), "", "nothing", byte(9))
+	}
+	f.Add(deb("data.tar", plain), byte(len(fuzzedKinds)), "usr", "", byte(0))
+	f.Add(deb("data.tar.gz", compressed(f, "gz", plain)), byte(len(fuzzedKinds)), "", "bin", byte(1))
+	f.Add(compressed(f, "zst", plain), byte(len(fuzzedKinds)), "", "", byte(0))
+	f.Fuzz(func(t *testing.T, data []byte, kind byte, prefix, include string, strip byte) {
+		names := fuzzedKinds
+		if int(kind) < len(fuzzedKinds) {
+			// The kinds are taken from the end of the name.
+			names = fuzzedKinds[kind : kind+1]
+			switch names[0] {
+			case "a.tar.gz":
+				data = compressed(t, "gz", data)
+			case "a.tar.zst":
+				data = compressed(t, "zst", data)
+			case "a.deb":
+				data = deb("data.tar", data)
+			}
+		}
+		sel := archive.Selection{Prefix: prefix, Strip: int(strip)}
+		if include != "" {
+			sel.Include = strings.Split(include, "\n")
+		}
+		for _, name := range names {
 			dir := t.TempDir()
 			must(t, os.WriteFile(filepath.Join(dir, "in"), data, 0o600))
 			in, err := os.Open(filepath.Join(dir, "in"))
@@ -330,13 +371,49 @@ func FuzzExtract(f *testing.F) {
 			must(t, os.Mkdir(filepath.Join(dir, "out"), 0o700))
 			root, err := os.OpenRoot(filepath.Join(dir, "out"))
 			must(t, err)
-			_, _ = archive.Extract(context.Background(), in, name, archive.Selection{Prefix: prefix}, root)
+			found, err := archive.Extract(context.Background(), in, name, sel, root)
 			_, _ = in.Close(), root.Close()
+			for _, p := range found {
+				if p.Message == "" || p.Remedy == "" {
+					t.Errorf("no message or no remedy: %+v", p)
+				}
+			}
 			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
 				t.Errorf("something was written outside: %v, %v", entries, err)
 			}
+			if err != nil || len(found) > 0 {
+				continue
+			}
+			wantHarmless(t, filepath.Join(dir, "out"))
 		}
 	})
+}
+
+// wantHarmless wants plain files and directories that no other user can write, and links that stay inside.
+func wantHarmless(t *testing.T, dir string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		switch mode := info.Mode(); {
+		case mode&(fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky) != 0:
+			t.Errorf("%q has mode %v", path, mode)
+		case mode.Type() == fs.ModeSymlink:
+			if end, err := filepath.EvalSymlinks(path); err == nil {
+				if rel, err := filepath.Rel(dir, end); err != nil || !filepath.IsLocal(rel) {
+					t.Errorf("%q leads to %q", path, end)
+				}
+			}
+		case !mode.IsRegular() && !mode.IsDir():
+			t.Errorf("%q is a %v", path, mode)
+		}
+		return nil
+	}))
 }
 
 // A sparse file is as long as its header says, however little the archive has of it.

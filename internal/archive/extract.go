@@ -10,8 +10,9 @@ import (
 	"os"
 	"path"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"muster/internal/cancel"
+	"muster/internal/unpack"
 )
 
 // Problem is one thing in an archive, or the archive itself where Path is empty, that cannot be taken.
@@ -23,7 +24,6 @@ const (
 	maxBytes    = 16 << 30
 	freeBytes   = 64 << 20
 	maxRatio    = 250
-	maxName     = 1024
 	maxProblems = 50
 )
 
@@ -35,7 +35,7 @@ func Extract(ctx context.Context, f *os.File, name string, sel Selection, into *
 	if err != nil {
 		return nil, err
 	}
-	var r io.Reader = &cancellable{ctx, f}
+	var r io.Reader = cancel.Reader(ctx, f)
 	if strings.HasSuffix(name, ".deb") {
 		if r, err = debData(r); err != nil {
 			return []Problem{broken(err)}, nil
@@ -149,7 +149,7 @@ func (x *extraction) entry(h *tar.Header, content io.Reader) error {
 	if !ok {
 		return nil
 	}
-	return x.take(h, full, name, content)
+	return x.take(h, full, path.Join(x.sel.Into, name), content)
 }
 
 // take writes one entry that is selected.
@@ -192,12 +192,8 @@ func (x *extraction) take(h *tar.Header, full, name string, content io.Reader) e
 	if err != nil {
 		return local(err)
 	}
-	to := &writer{f: f}
-	_, err = io.Copy(to, content)
-	if to.err != nil {
-		err = local(to.err)
-	}
-	return errors.Join(err, local(errors.Join(f.Chmod(mode), f.Close())))
+	readErr, writeErr := unpack.Copy(f, content)
+	return errors.Join(readErr, local(errors.Join(writeErr, f.Chmod(mode), f.Close())))
 }
 
 // place makes the way to a name, and says whether the name is free. Only directories that were made here are on it.
@@ -283,14 +279,11 @@ func cleanName(raw string) (name, message string) {
 			return "", "the name is absolute"
 		}
 		return "", ""
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
-		return "", "the name is not UTF-8 or has control characters"
-	case len(name) > maxName:
-		return "", fmt.Sprintf("the path has %d bytes, and a package can carry %d", len(name), maxName)
-	case path.IsAbs(name):
-		return "", "the name is absolute"
-	case path.Clean(name) != name || name == ".." || strings.HasPrefix(name, "../"):
-		return "", "the name is not a plain path inside of the archive"
+	case len(name) > unpack.MaxName:
+		return "", fmt.Sprintf("the path has %d bytes, and a package can carry %d", len(name), unpack.MaxName)
+	}
+	if bad := unpack.BadName(name); bad != "" {
+		return "", "the name " + bad
 	}
 	return name, ""
 }
@@ -305,18 +298,6 @@ func typeName(flag byte) string {
 		return "a sparse file"
 	}
 	return fmt.Sprintf("type %q", flag)
-}
-
-// writer remembers its error, to tell it from the reader's.
-type writer struct {
-	f   *os.File
-	err error
-}
-
-func (w *writer) Write(b []byte) (int, error) {
-	n, err := w.f.Write(b)
-	w.err = err
-	return n, err
 }
 
 var errBomb = errors.New("it is many times larger than any software of its size; a bomb")
@@ -334,17 +315,4 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	return n, err
-}
-
-// cancellable ends reading when the context ends.
-type cancellable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *cancellable) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(p)
 }

@@ -27,6 +27,8 @@ type Selection struct {
 	// Include are patterns (path.Match) of names, after Prefix and Strip; a directory that matches is taken with
 	// everything in it. Without patterns everything is taken.
 	Include []string `json:",omitempty"`
+	// Into is the directory of the package that what is taken is put into; its top if empty.
+	Into string `json:",omitempty"`
 }
 
 // under gives the name after Prefix and Strip, false when nothing of it remains.

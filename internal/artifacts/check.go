@@ -85,11 +85,12 @@ func (r *roleRenderer) shown(text string, keys ...string) string {
 // other lines than the file.
 func (r *roleRenderer) inline(err error, keys ...string) {
 	problem := r.place.find(keys...)
-	problem.Message, problem.Remedy = err.Error(), "correct the template"
 	var e *render.Error
 	if errors.As(err, &e) {
-		problem.Message, problem.Remedy = e.Message, e.Remedy
+		r.problems.rendering(problem, e)
+		return
 	}
+	problem.Message, problem.Remedy = err.Error(), "correct the template"
 	r.problems.add(problem)
 }
 

@@ -21,6 +21,8 @@ type expanded struct {
 	Discovery  config.Discovery   `json:"discovery"`
 	Address    manifest.Detection `json:"address"`
 	Signing    *manifest.Signing  `json:"signing,omitempty"`
+
+	Attestation *manifest.Attestation `json:"attestation,omitempty"`
 }
 
 type expandedRole struct {
@@ -44,6 +46,8 @@ func expand(c *config.Cluster) expanded {
 		Discovery:  c.Discovery,
 		Address:    manifest.Detection{Interface: c.Address.Interface},
 		Signing:    c.Signing,
+
+		Attestation: c.Attestation,
 	}
 	if c.Address.CIDR.IsValid() {
 		e.Address.CIDR = c.Address.CIDR.String()

@@ -162,7 +162,7 @@ func (g *generator) describe() *manifest.Generation {
 	return &manifest.Generation{
 		Format: manifest.Format, Cluster: e.Cluster, ConfigID: g.id, Bundle: e.Bundle, Coordinator: e.Coordinator,
 		Roles: []manifest.RoleEntry{}, Hosts: e.Hosts, Agents: g.sources.agents, Endpoint: e.Endpoint, Address: e.Address, SSH: e.SSH,
-		Secrets: g.cluster.Bundle.Secrets, Signing: e.Signing,
+		Secrets: g.cluster.Bundle.Secrets, Signing: e.Signing, Attestation: e.Attestation,
 	}
 }
 

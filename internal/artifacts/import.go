@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"muster/internal/cancel"
 	"muster/internal/durable"
 	"muster/internal/manifest"
 	"muster/internal/sign"
@@ -176,7 +177,7 @@ func copyFile(ctx context.Context, w io.Writer, path string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(w, &cancellable{ctx, f})
+	_, err = io.Copy(w, cancel.Reader(ctx, f))
 	return err
 }
 

@@ -15,6 +15,8 @@ import (
 type problems struct {
 	list config.Problems
 	seen map[config.Problem]bool
+	// always are those of the list that are there whatever the parameters are.
+	always map[config.Problem]bool
 }
 
 func (p *problems) add(problem config.Problem) {
@@ -24,6 +26,18 @@ func (p *problems) add(problem config.Problem) {
 	if !p.seen[problem] {
 		p.seen[problem] = true
 		p.list = append(p.list, problem)
+	}
+}
+
+// rendering adds a problem that is an error of rendering.
+func (p *problems) rendering(problem config.Problem, err *render.Error) {
+	problem.Message, problem.Remedy = err.Message, err.Remedy
+	p.add(problem)
+	if err.Always {
+		if p.always == nil {
+			p.always = map[config.Problem]bool{}
+		}
+		p.always[problem] = true
 	}
 }
 
@@ -48,9 +62,7 @@ func (p *problems) template(file string, text string, err error) {
 		p.file(file, err.Error(), "correct the template")
 		return
 	}
-	p.add(config.Problem{
-		File: file, Line: e.Line, Column: e.Column, Message: e.Message, Remedy: e.Remedy, Source: line(text, e.Line),
-	})
+	p.rendering(config.Problem{File: file, Line: e.Line, Column: e.Column, Source: line(text, e.Line)}, e)
 }
 
 // line gives the n-th line of a text, counted from 1.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"muster/internal/cancel"
 	"muster/internal/durable"
 	"muster/internal/manifest"
 )
@@ -244,7 +245,7 @@ func verifyBlob(ctx context.Context, path string, b manifest.Blob) error {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, &cancellable{ctx, f}); err != nil {
+	if _, err := io.Copy(h, cancel.Reader(ctx, f)); err != nil {
 		return err
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != string(b.Digest) {
@@ -267,17 +268,4 @@ func checkSize(path string, b manifest.Blob) error {
 		return damaged(path, fmt.Sprintf("it has %d bytes instead of %d", info.Size(), b.Size))
 	}
 	return nil
-}
-
-// cancellable ends reading when the context ends.
-type cancellable struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *cancellable) Read(p []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(p)
 }

@@ -12,10 +12,9 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"muster/internal/manifest"
+	"muster/internal/unpack"
 )
 
 // tree is a package's directory as it was found: everything that goes into its blob, and nothing of who made it, when
@@ -68,9 +67,6 @@ func scan(ctx context.Context, in *os.Root, dir, shown string, p *problems) (*tr
 	return t, nil
 }
 
-// maxName is the longest path and target of a link that is unpacked on a host.
-const maxName = 1024
-
 type scanner struct {
 	root     *os.Root
 	shown    string
@@ -87,12 +83,12 @@ func (s scanner) visit(name string, d fs.DirEntry, err error) error {
 	if name == "." {
 		return nil
 	}
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		s.problems.file(fmt.Sprintf("%s/%q", s.shown, name), "the name is not UTF-8 or has control characters", "rename the file")
+	if bad := unpack.BadName(name); bad != "" {
+		s.problems.file(fmt.Sprintf("%s/%q", s.shown, name), "the name "+bad, "rename the file")
 		return skip(d)
 	}
-	if len(name) > maxName {
-		s.problems.file(shown, fmt.Sprintf("the path has %d bytes, and a package can carry %d", len(name), maxName), "shorten it")
+	if len(name) > unpack.MaxName {
+		s.problems.file(shown, fmt.Sprintf("the path has %d bytes, and a package can carry %d", len(name), unpack.MaxName), "shorten it")
 		return skip(d)
 	}
 	info, err := d.Info()
@@ -145,21 +141,11 @@ func skip(d fs.DirEntry) error {
 	return nil
 }
 
-// badLink says what is wrong with a link. Parent directories are climbed at its beginning only: there they are real
-// directories, while after a name that is itself a link they could lead anywhere.
+// badLink says what is wrong with a link, by the rules of the host that unpacks it.
 func (s scanner) badLink(name, target string) string {
 	shown := fmt.Sprintf("the link's target %.200q ", target)
-	switch inside := path.Join(path.Dir(name), target); {
-	case !utf8.ValidString(target) || strings.ContainsFunc(target, unicode.IsControl):
-		return shown + "is not UTF-8 or has control characters"
-	case len(target) > maxName:
-		return shown + "is too long"
-	case path.IsAbs(target):
-		return shown + "is absolute"
-	case inside == ".." || strings.HasPrefix(inside, "../"):
-		return shown + "is outside of the package"
-	case path.Clean(target) != target:
-		return shown + "is not in its shortest form"
+	if bad := unpack.BadTarget(name, target); bad != "" {
+		return shown + bad
 	}
 	if _, err := s.root.Stat(name); err != nil {
 		return shown + "does not exist in the package"

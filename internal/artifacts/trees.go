@@ -25,7 +25,7 @@ func (s *sources) readTrees(ctx context.Context, b *config.Bundle, p *problems) 
 				// config warns of it; a publisher can try a bundle before all of it is built.
 				continue
 			}
-			id := fmt.Sprintf("%q %s %q %d %q", source.Path, source.SHA256, source.Prefix, source.Strip, source.Include)
+			id := fmt.Sprintf("%q %s %q %d %q %q", source.Path, source.SHA256, source.Prefix, source.Strip, source.Include, source.Into)
 			t, ok := known[id]
 			if !ok {
 				var err error

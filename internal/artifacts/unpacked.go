@@ -9,6 +9,7 @@ import (
 	"os"
 
 	unarchive "muster/internal/archive"
+	"muster/internal/cancel"
 	"muster/internal/config"
 	"muster/internal/manifest"
 )
@@ -57,7 +58,7 @@ func (s *sources) scanArchive(ctx context.Context, b *config.Bundle, pkg string,
 // pinned compares an archive with the digest that bundle.yaml has for it, before anything in it is interpreted.
 func (s *sources) pinned(ctx context.Context, f *os.File, pkg string, arch manifest.Arch, source config.Source, shown string, p *problems) (bool, error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, &cancellable{ctx, f}); err != nil {
+	if _, err := io.Copy(h, cancel.Reader(ctx, f)); err != nil {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}

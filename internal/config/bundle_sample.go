@@ -20,17 +20,46 @@ func (b *Bundle) Sample(all bool) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	filled, err := fillDefaults(s.compiled, value)
-	if err != nil {
-		return nil, err
+	// What one round adds can ask for more in the next.
+	for round := 0; ; round++ {
+		filled, err := fillDefaults(s.compiled, clone(value))
+		if err != nil {
+			return nil, err
+		}
+		r := &report{}
+		at := cursor{report: r, at: &yaml.Node{}, way: (*trail)(nil).key("parameters")}
+		explainer{cursor: at, value: filled, schema: s, parameters: true}.validate(s.compiled)
+		if !r.failed() {
+			return filled.(map[string]any), nil
+		}
+		if round == maxRounds || !g.follow(value, r.problems) {
+			return nil, fmt.Errorf("%s: %s", r.problems[0].Key, r.problems[0].Message)
+		}
 	}
-	r := &report{}
-	at := cursor{report: r, at: &yaml.Node{}, way: (*trail)(nil).key("parameters")}
-	explainer{cursor: at, value: filled, schema: s, parameters: true}.validate(s.compiled)
-	if r.failed() {
-		return nil, fmt.Errorf("%s: %s", r.problems[0].Key, r.problems[0].Message)
+}
+
+// maxRounds is more than conditions build upon each other.
+const maxRounds = 10
+
+// follow adds the parameters that conditions ask for, and takes away those that they exclude. It says whether it changed
+// anything.
+func (g guesser) follow(value map[string]any, problems Problems) bool {
+	properties, _ := g.root["properties"].(map[string]any)
+	changed := false
+	for _, p := range problems {
+		name, _ := strings.CutPrefix(p.Key, "parameters.")
+		schema, known := properties[name].(map[string]any)
+		if !known || p.Warning {
+			continue
+		}
+		if _, there := value[name]; there {
+			delete(value, name)
+			changed = true
+		} else if v, err := g.value(schema, name); err == nil {
+			value[name], changed = v, true
+		}
 	}
-	return filled.(map[string]any), nil
+	return changed
 }
 
 // guesser makes values that a schema might accept: examples before anything else, since the publisher knows best.

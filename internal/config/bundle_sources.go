@@ -87,6 +87,10 @@ func (p *bundleParser) source(c cursor) (s Source, ok bool) {
 			s.Strip, _ = c.whole(1, 32)
 		}),
 		may("include", func(c cursor) { options, s.Include = append(options, c), c.globs() }),
+		may("into", func(c cursor) {
+			options = append(options, c)
+			s.Into, _ = p.path(c)
+		}),
 	)
 	if strip != nil && s.Prefix != "" {
 		strip.failKey("cannot stand together with prefix", "keep one of the two: prefix takes what is below a directory, strip drops so many leading directories")

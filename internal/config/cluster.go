@@ -30,6 +30,8 @@ type Cluster struct {
 	Address AddressDetection
 	// Signing is whose word on a generation counts; nil if generations are not signed.
 	Signing *manifest.Signing
+	// Attestation is who may join by the word of their cloud; nil if nobody may.
+	Attestation *manifest.Attestation
 }
 
 // Coordinator is how hosts reach the coordinator.

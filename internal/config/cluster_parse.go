@@ -33,7 +33,7 @@ func (p *clusterParser) read(c cursor) {
 	k.Coordinator = Coordinator{HTTPPort: defaultHTTPPort, GRPCPort: defaultGRPCPort}
 	k.SSH = SSH{User: defaultSSHUser, Port: defaultSSHPort}
 	k.Roles = map[manifest.Role]ClusterRole{}
-	var roles, hosts, discovery, parameters, secrets, signing *cursor
+	var roles, hosts, discovery, parameters, secrets, signing, attestation *cursor
 	c.fields(
 		must("cluster", "name the cluster, such as cluster: prod; the installation lives in /opt/<name>", func(c cursor) { k.Name = c.clusterName() }),
 		must("bundle", "name the directory of the bundle, relative to this file, such as bundle: ../etcd", func(c cursor) { c.bundlePath() }),
@@ -47,6 +47,7 @@ func (p *clusterParser) read(c cursor) {
 		may("parameters", func(c cursor) { parameters = &c }),
 		may("secrets", func(c cursor) { secrets = &c }),
 		may("signing", func(c cursor) { signing = &c }),
+		may("attestation", func(c cursor) { attestation = &c }),
 		may("ssh", func(c cursor) { k.SSH = c.ssh() }),
 	)
 	if signing != nil {
@@ -56,6 +57,9 @@ func (p *clusterParser) read(c cursor) {
 	p.readRoles(c, roles)
 	if hosts != nil {
 		p.readHosts(*hosts)
+	}
+	if attestation != nil {
+		k.Attestation = p.attestation(*attestation)
 	}
 	p.readDiscovery(c, discovery)
 	p.readParameters(c, parameters)

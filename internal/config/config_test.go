@@ -201,7 +201,7 @@ func TestDeepNestingIsRefused(t *testing.T) {
 		if problems.Err() == nil {
 			t.Error("no problem with", text[:20])
 		}
-		checkProblems(t, []byte("parameters: {a: "+text+"}\n"), problems)
+		checkProblems(t, []byte("parameters: {a: "+text+"}\n"), problems, "parameters")
 	}
 }
 

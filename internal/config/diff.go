@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ type Side struct {
 	Config map[string]any
 	Hosts  []manifest.Listed
 	Roles  []RoleState
-	// Bundle tells which parameters are secret. It is nil when only a generation is at hand, which does not say.
+	// Bundle tells which parameters are secret. It is nil for a generation, which has them masked.
 	Bundle *BundleText
 }
 
@@ -91,10 +92,46 @@ func (d Diff) Same() bool { return len(d.Keys)+len(d.Roles)+len(d.Hosts) == 0 }
 
 // Compare gives the differences, in the order of names.
 func Compare(before, after Side) Diff {
-	return Diff{
+	d := Diff{
 		Old: before.Label, New: after.Label,
-		Keys: compareKeys(before, after), Roles: compareRoles(before, after), Hosts: compareHosts(before.Hosts, after.Hosts),
+		Roles: compareRoles(before, after), Hosts: compareHosts(before.Hosts, after.Hosts),
 	}
+	if before.Bundle == nil || after.Bundle == nil {
+		// Of a secret parameter a generation knows no more than that there is one.
+		before.Config, after.Config = before.masked(), after.masked()
+		if holdsMasked(before.Config) || holdsMasked(after.Config) {
+			d.NotCompared = append(d.NotCompared, "the values of writeOnly parameters, which no generation holds")
+		}
+	}
+	d.Keys = compareKeys(before, after)
+	return d
+}
+
+// masked is the side's config as a generation has it.
+func (s Side) masked() map[string]any {
+	parameters, ok := s.Config["parameters"].(map[string]any)
+	if s.Bundle == nil || !ok {
+		return s.Config
+	}
+	out := maps.Clone(s.Config)
+	out["parameters"] = s.Bundle.Conceal(parameters, func(string) any { return Masked })
+	return out
+}
+
+func holdsMasked(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v == Masked
+	case []any:
+		return slices.ContainsFunc(v, holdsMasked)
+	case map[string]any:
+		for _, below := range v {
+			if holdsMasked(below) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // leaf is a value that is no mapping, or an empty one.
@@ -144,15 +181,9 @@ func compareKeys(before, after Side) []KeyChange {
 	return changes
 }
 
-// maskFor masks what either bundle calls secret. Where neither is known, the name has to do.
+// maskFor masks what either bundle calls secret.
 func maskFor(before, after Side, way []string, value any) any {
 	if value == nil || len(way) == 0 || way[0] != "parameters" {
-		return value
-	}
-	if before.Bundle == nil && after.Bundle == nil {
-		if slices.ContainsFunc(way[1:], looksSecret) {
-			return Masked
-		}
 		return value
 	}
 	for _, b := range []*BundleText{before.Bundle, after.Bundle} {

@@ -59,12 +59,22 @@ func TestDiffForPeople(t *testing.T) {
 	golden(t, "diff.txt", out.String())
 }
 
-func TestDiffGuessesSecretsWithoutABundle(t *testing.T) {
-	before, after := testSides(nil)
-	before.Bundle = nil
-	text := fmt.Sprintf("%+v", Compare(before, after))
-	if strings.Contains(text, "hunter") {
-		t.Error(text)
+// A generation has no value of a secret parameter, so there is nothing to compare one with.
+func TestDiffWithAGenerationLeavesSecretsOut(t *testing.T) {
+	site, _ := testSides(toolsBundle(t))
+	generation := Side{Config: site.masked()}
+	if text := fmt.Sprintf("%+v", generation); strings.Contains(text, "hunter") {
+		t.Fatal(text)
+	}
+	for _, sides := range [][2]Side{{site, generation}, {generation, site}, {generation, generation}} {
+		d := Compare(sides[0], sides[1])
+		if len(d.Keys) != 0 || len(d.NotCompared) != 1 || !strings.Contains(d.NotCompared[0], "writeOnly") {
+			t.Errorf("%+v", d)
+		}
+	}
+	delete(generation.Config["parameters"].(map[string]any), "admin_password")
+	if d := Compare(generation, site); len(d.Keys) != 1 || d.Keys[0] != (KeyChange{"parameters.admin_password", Added, nil, Masked}) {
+		t.Errorf("%+v", d)
 	}
 }
 

@@ -76,6 +76,7 @@ func (s *Site) Keys() []Explained {
 	own("discovery", string(c.Discovery))
 	out = append(out, s.secretSources()...)
 	out = append(out, s.signing()...)
+	out = append(out, s.attestation()...)
 	own("ssh.user", c.SSH.User)
 	own("ssh.port", int64(c.SSH.Port))
 	return append(out, s.parameters()...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -12,8 +13,26 @@ import (
 
 func FuzzCluster(f *testing.F) {
 	bundle := testBundle(f)
+	secret, _ := ParseBundle("bundle.yaml", []byte(concealBundle))
 	seed(f, clusterRest, "cluster.txt", "hosts.txt", "parameters.txt", "yaml.txt")
+	for _, parameters := range concealed {
+		f.Add([]byte(clusterRest + parameters + "\n"))
+	}
+	if data, err := os.ReadFile("testdata/cluster.yaml"); err == nil {
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		// What a bundle marks as secret is not shown, whatever is around it.
+		if c, found := ParseCluster("cluster.yaml", data, secret); c != nil {
+			shown := secret.Conceal(c.Parameters, func(string) any { return Masked })
+			for _, name := range []string{"password", "keys"} {
+				if c.Parameters[name] != nil && shown[name] != Masked {
+					t.Errorf("%s is shown as %v", name, shown[name])
+				}
+			}
+		} else if found.Err() == nil {
+			t.Error("neither a cluster nor a problem")
+		}
 		cluster, problems := ParseCluster("cluster.yaml", data, bundle)
 		if (cluster == nil) != (problems.Err() != nil) {
 			t.Errorf("cluster %v with problems %v", cluster, problems)
@@ -23,7 +42,7 @@ func FuzzCluster(f *testing.F) {
 			checkCluster(t, cluster)
 		}
 		_, problems = ParseCluster("cluster.yaml", data, nil)
-		checkProblems(t, data, problems)
+		checkProblems(t, data, problems, "parameters")
 	})
 }
 
@@ -38,6 +57,17 @@ func FuzzBundle(f *testing.F) {
 			t.Errorf("bundle %v with problems %v", bundle, problems)
 		}
 		checkProblems(t, data, problems)
+		if text, _ := ParseBundleText("bundle.yaml", data); (text == nil) != (bundle == nil) {
+			t.Error("two ways to read a bundle do not agree")
+		} else if text != nil {
+			if made := Initial(text, InitialOptions{Bundle: "b", Address: "10.0.0.1"}); len(made) == 0 {
+				t.Error("no cluster.yaml is made of it")
+			}
+			if _, err := ClusterSchema(text); err != nil {
+				t.Error(err)
+			}
+			text.Uses(func(string) ([]byte, error) { return []byte("{{ .Param.a }}"), nil })
+		}
 		if bundle != nil {
 			_, problems = ParseCluster("cluster.yaml", []byte(clusterRest+"parameters: {a: 1, b: {c: [x]}}\n"), bundle)
 			checkProblems(t, []byte(clusterRest+"parameters: {a: 1, b: {c: [x]}}\n"), problems)
@@ -60,8 +90,9 @@ func seed(f *testing.F, rest string, files ...string) {
 	}
 }
 
-// checkProblems checks what holds for every problem: it points into the file, has a remedy and is safe to print.
-func checkProblems(t *testing.T, data []byte, problems Problems) {
+// checkProblems checks what holds for every problem: it points into the file, has a remedy and is safe to print, and its
+// line is shown, unless that may be one of secrets or of the sections that are named.
+func checkProblems(t *testing.T, data []byte, problems Problems, hidden ...string) {
 	t.Helper()
 	text := strings.ReplaceAll(strings.TrimPrefix(string(data), "\ufeff"), "\r\n", "\n")
 	lines := strings.Split(text, "\n")
@@ -72,7 +103,9 @@ func checkProblems(t *testing.T, data []byte, problems Problems) {
 		if width := utf8.RuneCountInString(lines[p.Line-1]); p.Column < 1 || p.Column > width+1 {
 			t.Errorf("column %d of %d: %v", p.Column, width, p)
 		}
-		if p.Source != lines[p.Line-1] {
+		before := strings.Join(lines[:p.Line], "\n")
+		conceals := func(section string) bool { return strings.Contains(before, section) }
+		if p.Source != lines[p.Line-1] && (p.Source != "" || !slices.ContainsFunc(append(hidden, "secrets"), conceals)) {
 			t.Errorf("source %q is not line %d", p.Source, p.Line)
 		}
 		if p.Message == "" || p.Remedy == "" {

@@ -181,6 +181,13 @@ func (w *initialWriter) rest(b *BundleText) {
 	w.key("", "discovery")
 	w.line("#discovery: " + string(DiscoveryCoordinator))
 	w.blank()
+	w.key("", "attestation")
+	w.line("#attestation:")
+	w.line("#  aws:")
+	w.line("#    policies:")
+	w.line("#      " + flowText(string(b.Roles[0].Name)) + "s: {role: " + flowText(string(b.Roles[0].Name)) +
+		`, accounts: ["123456789012"], regions: [eu-central-1], images: [ami-0123456789abcdef0]}`)
+	w.blank()
 	w.about("", "How `coordinator push` logs in. Keys are given on its command line.")
 	w.line("#ssh:")
 	w.line("#  user: " + defaultSSHUser)

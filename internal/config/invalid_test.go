@@ -19,6 +19,7 @@ var invalidFiles = []struct {
 }{
 	{"cluster.txt", parseTestCluster, clusterRest},
 	{"hosts.txt", parseTestCluster, clusterRest},
+	{"attestation.txt", parseTestCluster, clusterRest},
 	{"parameters.txt", parseTestCluster, clusterRest},
 	{"yaml.txt", parseTestCluster, ""},
 	{"bundle.txt", parseTestBundle, bundleRest},

@@ -45,6 +45,8 @@ func ClusterSchema(b *BundleText) ([]byte, error) {
 		"parameters": described("parameters", parameters),
 		"secrets":    described("secrets", secretsSchema(b.Secrets)),
 		"signing":    described("signing", signingSchema()),
+
+		"attestation": described("attestation", attestationSchema(b.Roles)),
 		"ssh": described("ssh", optional(object(map[string]any{
 			"user": described("ssh.user", map[string]any{"type": orNull("string"), "pattern": userName.String()}),
 			"port": described("ssh.port", port()),

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"muster/internal/manifest"
 )
 
 // keyInfo is what people are told of one of cluster.yaml's own keys. What init writes, what explain says and what an
@@ -15,7 +17,7 @@ type keyInfo struct {
 	fallback any
 }
 
-// keyInfos has the keys in the order in which people think of them. A * stands for any role or secret, [] for any host.
+// keyInfos has the keys in the order in which people think of them. A * stands for any role, secret or policy, [] for any host.
 var keyInfos = []keyInfo{
 	{"cluster", "Names the installation on every host: it lives in /opt/<cluster> and /var/lib/<cluster>.", fmt.Sprintf("at most %d lower-case letters, digits and hyphens", maxClusterName), nil},
 	{"bundle", "The bundle's directory, or the file that it is in, relative to this file.", "relative path", nil},
@@ -48,6 +50,17 @@ var keyInfos = []keyInfo{
 	{"signing.keys", "Public keys as `coordinator key public` prints them, or files with one, relative to this file.", "list of at least 1 item, each a key in base64 or a relative path", nil},
 	{"signing.threshold", "How many of the keys must have signed. Without it: all.", "whole number from 1 to the number of keys", nil},
 	{"signing.expires", "How long a signed generation is good.", "duration, such as 720h", "720h"},
+	{"attestation", "Hosts that join by the word of their cloud instead of a token.", "mapping", nil},
+	{"attestation.aws", "Instances of AWS EC2, which join with their instance identity document.", "mapping", nil},
+	{"attestation.aws.policies", "Who may join as what. User-data names one of them, and so holds no secret.", "mapping of names to policies", nil},
+	{"attestation.aws.policies.*", "", "mapping", nil},
+	{"attestation.aws.policies.*.role", "What the instances become.", "", nil},
+	{"attestation.aws.policies.*.accounts", "The AWS accounts that the instances are of.", "list of at least 1 item, each 12 digits in quotes", nil},
+	{"attestation.aws.policies.*.regions", "The regions that they run in.", "list of at least 1 item, each a region, such as eu-central-1", nil},
+	{"attestation.aws.policies.*.images", "The images that they were started from; required for a counted role, any image for others.", "list of image IDs, such as ami-0123456789abcdef0", nil},
+	{"attestation.aws.policies.*.labels", "Labels of the instances. Their region, zone, instance-id and image are labels already.", "mapping of labels to text", nil},
+	{"attestation.aws.policies.*.window", "For how long after its start an instance may join.", "duration up to " + short(manifest.MaxAWSWindow), short(defaultAWSWindow)},
+	{"attestation.aws.certificates", "Certificates of regions that are not built in, or have changed.", "mapping of regions to relative paths of PEM files", nil},
 	{"ssh", "How `coordinator push` logs in. Keys are given on its command line.", "mapping", nil},
 	{"ssh.user", "Whom to log in as; root, or a user with sudo that asks for no password.", "user name", defaultSSHUser},
 	{"ssh.port", "TCP port of the SSH server.", "whole number from 1 to 65535", int64(defaultSSHPort)},
@@ -69,6 +82,12 @@ func infoOf(key string) (keyInfo, bool) {
 	if rest, ok := strings.CutPrefix(key, "hosts["); ok {
 		if _, field, more := strings.Cut(rest, "]."); more {
 			general = "hosts[]." + field
+		}
+	}
+	if rest, ok := strings.CutPrefix(key, policiesKey+"."); ok {
+		_, field, more := strings.Cut(rest, ".")
+		if general = policiesKey + ".*"; more {
+			general += "." + field
 		}
 	}
 	for _, info := range keyInfos {

@@ -18,12 +18,17 @@ func LoadCluster(path string) (*Cluster, Problems) {
 		return nil, Problems{*problem}
 	}
 	report, top := parse(path, data)
-	report.conceal()
 	if top == nil {
+		report.concealUnread(filepath.Dir(path))
 		return nil, report.sorted()
 	}
 	c := cursor{report: report, node: top, at: top}
-	bundle, problems := loadNamedBundle(c, filepath.Dir(path))
+	var bundle *Bundle
+	var problems Problems
+	if path, ok := c.namedBundle(filepath.Dir(path)); ok {
+		bundle, problems = LoadBundle(path)
+	}
+	report.conceal(bundle, top)
 	cluster := readCluster(c, bundle)
 	problems = append(report.sorted(), problems...)
 	if problems.Err() != nil {
@@ -32,33 +37,34 @@ func LoadCluster(path string) (*Cluster, Problems) {
 	return cluster, problems
 }
 
-// loadNamedBundle loads the bundle that the key bundle names. What is wrong with the key itself is left to readCluster.
-func loadNamedBundle(c cursor, dir string) (*Bundle, Problems) {
+// namedBundle finds the bundle.yaml that the key bundle leads to, false when there is none. What is wrong with the key itself
+// is left to readCluster.
+func (c cursor) namedBundle(dir string) (path string, ok bool) {
 	named := valueOf(c, "bundle")
 	if named == nil || !isText(named.node) {
-		return nil, nil
+		return "", false
 	}
 	quiet := cursor{report: &report{}, node: named.node, at: named.at}
 	s, ok := quiet.bundlePath()
 	if !ok {
-		return nil, nil
+		return "", false
 	}
-	path := filepath.Join(dir, s)
+	path = filepath.Join(dir, s)
 	info, err := os.Stat(path)
 	if err != nil {
 		named.fail(fmt.Sprintf("there is no bundle at %s: %v", strconv.Quote(path), cause(err)), "name the bundle's directory, relative to this file")
-		return nil, nil
+		return "", false
 	}
 	if path, ok = c.openNamed(*named, path); !ok {
-		return nil, nil
+		return "", false
 	}
 	if info.IsDir() {
 		if _, err := os.Stat(path); err != nil {
 			named.fail(fmt.Sprintf("the directory %s is not a bundle: it has no %s", strconv.Quote(filepath.Dir(path)), bundleFile), "name the directory that "+bundleFile+" lies in, relative to this file")
-			return nil, nil
+			return "", false
 		}
 	}
-	return LoadBundle(path)
+	return path, true
 }
 
 // LoadBundle reads a bundle.yaml, or the one in the directory or bundle file path, and looks whether the files that it names exist.
@@ -96,7 +102,7 @@ func ParseBundle(file string, data []byte) (*Bundle, Problems) {
 // parameters are filled in.
 func ParseCluster(file string, data []byte, bundle *Bundle) (*Cluster, Problems) {
 	report, top := parse(file, data)
-	report.conceal()
+	report.conceal(bundle, top)
 	if top == nil {
 		return nil, report.sorted()
 	}

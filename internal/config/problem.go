@@ -129,12 +129,11 @@ const maxProblems = 1000
 
 // report collects the problems of one file.
 type report struct {
-	file     string
-	lines    []string
-	problems Problems
-	dropped  int
-	// concealed keeps the section secrets out of messages.
-	concealed bool
+	file      string
+	lines     []string
+	problems  Problems
+	dropped   int
+	concealed concealment
 }
 
 // add takes a problem over and fills in what the report knows: the file and the offending line.

@@ -2,11 +2,8 @@ package config
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +12,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
-	"gopkg.in/yaml.v3"
 )
 
 // explainer turns the schema library's findings into problems: at the place in the file, in our words, with a remedy
@@ -72,160 +68,8 @@ func (e explainer) descend(err *jsonschema.ValidationError, around []string) {
 	}
 }
 
-// spot is a place in the value that is explained.
-type spot struct {
-	cursor
-	// inFile says that the value stands in the file, not in a default.
-	inFile bool
-	value  any
-}
-
-// locate finds the place in the file; what has been filled in is shown at the nearest value around it.
-func (e explainer) locate(tokens []string) spot {
-	s := spot{cursor: e.cursor, inFile: e.node != nil, value: e.value}
-	for _, token := range tokens {
-		switch v := s.value.(type) {
-		case map[string]any:
-			s.value = v[token]
-		case []any:
-			if i, err := strconv.Atoi(token); err == nil && i < len(v) {
-				s.value = v[i]
-			}
-		}
-		if !s.inFile {
-			continue
-		}
-		next := step(s.cursor, token)
-		if next == nil {
-			s.inFile = false
-			continue
-		}
-		s.cursor = *next
-	}
-	s.way = e.way.down(tokens, e.value)
-	if !s.inFile {
-		s.node = s.at
-	}
-	return s
-}
-
-// locationOfName gives the location of a property whose name is refused. The library tells where the object is, but in
-// memory that it goes on to use, so the location may have been overwritten with that of another value as deep.
-func (e explainer) locationOfName(location []string, name string) []string {
-	location = append(slices.Clone(location), name)
-	if has(e.value, location) {
-		return location
-	}
-	if found := search(e.value, len(location), name); found != nil {
-		return found
-	}
-	return location[:0]
-}
-
-func has(v any, location []string) bool {
-	for _, token := range location {
-		object, _ := v.(map[string]any)
-		below, ok := object[token]
-		if !ok {
-			return false
-		}
-		v = below
-	}
-	return true
-}
-
-// search finds a property by its name and its depth.
-func search(v any, depth int, name string) []string {
-	var below map[string]any
-	switch v := v.(type) {
-	case map[string]any:
-		below = v
-	case []any:
-		below = make(map[string]any, len(v))
-		for i, item := range v {
-			below[strconv.Itoa(i)] = item
-		}
-	}
-	if _, ok := below[name]; ok && depth == 1 {
-		return []string{name}
-	}
-	for _, token := range slices.Sorted(maps.Keys(below)) {
-		if depth <= 1 {
-			break
-		}
-		if found := search(below[token], depth-1, name); found != nil {
-			return append([]string{token}, found...)
-		}
-	}
-	return nil
-}
-
-// step goes to a key of a mapping or an item of a list, nil when there is none.
-func step(c cursor, token string) *cursor {
-	switch c.node.Kind {
-	case yaml.MappingNode:
-		return valueOf(c, token)
-	case yaml.SequenceNode:
-		if i, err := strconv.Atoi(token); err == nil && i < len(c.node.Content) {
-			item := c.node.Content[i]
-			return &cursor{report: c.report, node: item, at: item}
-		}
-	}
-	return nil
-}
-
-// got says what stands there, after "must be ..., ".
-func (e explainer) got(s spot) string {
-	switch {
-	case s.inFile && !e.isDefault:
-		return "got " + describe(s.node)
-	default:
-		return "the default is " + show(s.value)
-	}
-}
-
-// show gives a decoded value as one would write it.
-func show(v any) string {
-	switch v := v.(type) {
-	case string:
-		if plainKey.MatchString(v) && v != "true" && v != "false" && v != "null" && !decimal.MatchString(v) {
-			return v
-		}
-		return quote(v)
-	case nil:
-		return "null"
-	case *big.Rat:
-		if v.IsInt() {
-			return v.Num().String()
-		}
-		f, _ := v.Float64()
-		return strconv.FormatFloat(f, 'g', -1, 64)
-	case map[string]any, []any:
-		out, err := json.Marshal(v)
-		if err != nil || len(out) > quotedLength {
-			return "a long value"
-		}
-		return string(out)
-	default:
-		return fmt.Sprint(v)
-	}
-}
-
-func shown[T any](values []T) []string {
-	out := make([]string, len(values))
-	for i, v := range values {
-		out[i] = show(v)
-	}
-	return out
-}
-
 // notAllowedHere is the message for a parameter that exists, but not together with the others.
 const notAllowedHere = "is not allowed together with the other values"
-
-var typeWords = map[string]string{
-	"null": "nothing", "boolean": "true or false", "number": "a number", "integer": "a whole number",
-	"string": "text", "array": "a list", "object": "a mapping",
-}
 
 // leaf reports one finding. The cases follow the keywords of JSON Schema.
 func (e explainer) leaf(err *jsonschema.ValidationError, around []string) {
@@ -305,43 +149,6 @@ func (e explainer) leaf(err *jsonschema.ValidationError, around []string) {
 	}
 }
 
-func entries(n int) string {
-	if n == 1 {
-		return "1 entry"
-	}
-	return fmt.Sprintf("%d entries", n)
-}
-
-func shownFormat(v any) string {
-	if s, ok := v.(string); ok {
-		return quote(s)
-	}
-	return show(v)
-}
-
-// typeRemedy knows the slips of YAML: quotes that make text of a number, and quotes that are missing.
-func typeRemedy(k *kind.Type, s spot) string {
-	if s.inFile && len(k.Want) == 1 && s.node.Kind == yaml.ScalarNode {
-		switch want := k.Want[0]; {
-		case want == "string" && s.node.Tag != "!!null":
-			return "put it in quotes: " + strconv.Quote(s.node.Value)
-		case (want == "integer" || want == "number") && isText(s.node) && decimal.MatchString(s.node.Value):
-			return "write it without quotes: " + s.node.Value
-		case want == "array":
-			return "write a list, such as [" + printable(s.node.Value) + "]"
-		}
-	}
-	words := map[string]string{"object": "write key: value, one a line, indented below the key", "array": "write a list, such as [a, b]", "boolean": "write true or false, without quotes"}
-	if len(k.Want) == 1 && words[k.Want[0]] != "" {
-		return words[k.Want[0]]
-	}
-	want := make([]string, len(k.Want))
-	for i, w := range k.Want {
-		want[i] = typeWords[w]
-	}
-	return "write " + choice(want)
-}
-
 // fewChoices is up to how many allowed values a message lists.
 const fewChoices = 12
 
@@ -356,94 +163,6 @@ func (e explainer) enum(s spot, k *kind.Enum, found string, fail func(message, r
 		return
 	}
 	fail("must be "+choice(words)+", "+found+near, "write "+choice(words))
-}
-
-// boundsOf says between which numbers a value must be, and how to get there. Both ends are told although only one was
-// missed.
-func boundsOf(raw map[string]any, k jsonschema.ErrorKind) (bounds, remedy string) {
-	low, hasLow := raw["minimum"]
-	high, hasHigh := raw["maximum"]
-	switch k := k.(type) {
-	case *kind.ExclusiveMinimum:
-		bounds = "more than " + show(k.Want)
-	case *kind.ExclusiveMaximum:
-		bounds = "less than " + show(k.Want)
-	default:
-		switch {
-		case hasLow && hasHigh:
-			return "between " + show(low) + " and " + show(high), "write a number from " + show(low) + " to " + show(high)
-		case hasLow:
-			bounds = "at least " + show(low)
-		default:
-			bounds = "at most " + show(high)
-		}
-	}
-	return bounds, "write a number that is " + bounds
-}
-
-// exampleOf gives an example from the schema, or its default, or the fallback.
-func exampleOf(raw map[string]any, fallback string) string {
-	if examples, ok := raw["examples"].([]any); ok && len(examples) > 0 {
-		return ", such as " + choice(shown(examples))
-	}
-	if v, ok := raw["default"]; ok {
-		return ", such as " + show(v)
-	}
-	if fallback != "" {
-		return ", such as " + fallback
-	}
-	return ""
-}
-
-// declared gives the schema that stands for a location below properties and items alone, nil if there is none.
-func (e explainer) declared(location []string) map[string]any {
-	if e.isDefault || !e.parameters {
-		return nil
-	}
-	raw := e.schema.raw
-	for _, token := range location {
-		if below := propertyOf(raw, token); below != nil {
-			raw = below
-		} else if raw, _ = raw["items"].(map[string]any); raw == nil {
-			return nil
-		}
-	}
-	return raw
-}
-
-func propertyOf(raw map[string]any, name string) map[string]any {
-	properties, _ := raw["properties"].(map[string]any)
-	property, _ := properties[name].(map[string]any)
-	return property
-}
-
-// schemas are those that say something about a value that is wrong, the nearest first: the one that it does not fit,
-// those that refer to it, and where the value is declared, as under a condition the first is only a part.
-func (e explainer) schemas(err *jsonschema.ValidationError, around []string) []map[string]any {
-	schemas := []map[string]any{e.schema.at(err.SchemaURL)}
-	for _, location := range slices.Backward(around) {
-		schemas = append(schemas, e.schema.at(location))
-	}
-	return append(schemas, e.declared(err.InstanceLocation))
-}
-
-// remedy gives the x-remedy of the first schema that has one; else what can be said in general, with what the schemas
-// say about the value.
-func (e explainer) remedy(general string, schemas ...map[string]any) string {
-	for _, s := range schemas {
-		if own, ok := s["x-remedy"].(string); ok && strings.TrimSpace(own) != "" {
-			return own
-		}
-	}
-	if v, ok := schemas[0]["default"]; ok && !e.isDefault {
-		general += ", or leave it out for the default " + show(v)
-	}
-	for _, s := range schemas {
-		if d, ok := s["description"].(string); ok && strings.TrimSpace(d) != "" {
-			return general + ". " + strings.Join(strings.Fields(d), " ")
-		}
-	}
-	return general
 }
 
 // unknown reports a key that no schema has.
@@ -480,46 +199,6 @@ func (e explainer) refused(err *jsonschema.ValidationError, s spot) {
 	e.unknown(err.InstanceLocation[:n], name, known)
 }
 
-// namesIn collects the properties that a schema knows, also under conditions, sorted.
-func (e explainer) namesIn(location string) []string {
-	names := map[string]bool{}
-	seen := map[string]bool{}
-	var collect func(v any)
-	collect = func(v any) {
-		raw, _ := v.(map[string]any)
-		properties, _ := raw["properties"].(map[string]any)
-		for name := range properties {
-			names[name] = true
-		}
-		for _, keyword := range []string{"if", "then", "else"} {
-			collectIf(raw[keyword], collect)
-		}
-		for _, keyword := range []string{"allOf", "anyOf", "oneOf"} {
-			parts, _ := raw[keyword].([]any)
-			for _, part := range parts {
-				collect(part)
-			}
-		}
-		dependent, _ := raw["dependentSchemas"].(map[string]any)
-		for _, part := range dependent {
-			collect(part)
-		}
-		if ref, ok := raw["$ref"].(string); ok && !seen[ref] {
-			seen[ref] = true
-			collectIf(e.schema.at(ref), collect)
-		}
-	}
-	collect(e.schema.at(location))
-	return slices.Sorted(maps.Keys(names))
-}
-
-// collectIf keeps nil out of the recursion.
-func collectIf(v any, collect func(any)) {
-	if m, ok := v.(map[string]any); ok && m != nil {
-		collect(m)
-	}
-}
-
 // because gives the reasons below an error as text.
 func (e explainer) because(err *jsonschema.ValidationError) string {
 	var reasons []string
@@ -539,111 +218,4 @@ func (e explainer) scratch(err *jsonschema.ValidationError, around []string) Pro
 	e.report = &report{file: e.file, lines: e.lines}
 	e.descend(err, around)
 	return slices.Compact(e.sorted())
-}
-
-// alternatives reports a value that fits none of several forms, or too many.
-func (e explainer) alternatives(err *jsonschema.ValidationError, around []string) {
-	s := e.locate(err.InstanceLocation)
-	schemas := e.schemas(err, around)
-	if k, ok := err.ErrorKind.(*kind.OneOf); ok && len(k.Subschemas) > 0 {
-		s.fail(fmt.Sprintf("fits two forms that exclude each other (the %s and the %s)", ordinal(k.Subschemas[0]+1), ordinal(k.Subschemas[1]+1)),
-			e.remedy("remove what belongs to one of them", schemas...))
-		return
-	}
-	if only := e.meant(err); only != nil {
-		e.descend(only, around)
-		return
-	}
-	if words, at := e.sameSpot(err); words != nil {
-		spot := e.locate(at.InstanceLocation)
-		spot.fail("must be "+choice(words)+", "+e.got(spot), e.remedy("write "+choice(words), schemas...))
-		return
-	}
-	var forms []string
-	for _, cause := range err.Causes {
-		var parts []string
-		for _, p := range e.scratch(cause, around) {
-			if p.Key != s.way.String() {
-				parts = append(parts, p.Key+" "+p.Message)
-			} else {
-				parts = append(parts, p.Message)
-			}
-		}
-		form := strings.Join(parts, " and ")
-		if form != "" && !slices.Contains(forms, form) {
-			forms = append(forms, form)
-		}
-	}
-	s.fail("fits none of the allowed forms: "+strings.Join(forms, "; or "), e.remedy("write it in one of these forms", schemas...))
-}
-
-// meant guesses which alternative the writer had in mind: the only one that the value has the right type and the right
-// distinguishing constant for. It is nil when that is not clear.
-func (e explainer) meant(err *jsonschema.ValidationError) *jsonschema.ValidationError {
-	var best *jsonschema.ValidationError
-	for _, cause := range err.Causes {
-		if misfits(cause, len(err.InstanceLocation)) {
-			continue
-		}
-		if best != nil {
-			return nil
-		}
-		best = cause
-	}
-	if best == nil && len(err.Causes) == 1 {
-		best = err.Causes[0]
-	}
-	return best
-}
-
-// sameSpot finds out whether all alternatives fail for the type or the constant of one and the same value, which then
-// is all that there is to say. It gives what the value may be.
-func (e explainer) sameSpot(err *jsonschema.ValidationError) (words []string, at *jsonschema.ValidationError) {
-	for _, cause := range err.Causes {
-		found := firstMisfit(cause, len(err.InstanceLocation))
-		if found == nil || at != nil && !slices.Equal(at.InstanceLocation, found.InstanceLocation) {
-			return nil, nil
-		}
-		at = found
-		var more []string
-		switch k := found.ErrorKind.(type) {
-		case *kind.Type:
-			for _, w := range k.Want {
-				more = append(more, typeWords[w])
-			}
-		case *kind.Const:
-			more = []string{show(k.Want)}
-		case *kind.Enum:
-			more = shown(k.Want)
-		}
-		for _, w := range more {
-			if !slices.Contains(words, w) {
-				words = append(words, w)
-			}
-		}
-	}
-	return words, at
-}
-
-func firstMisfit(err *jsonschema.ValidationError, depth int) *jsonschema.ValidationError {
-	if len(err.Causes) == 0 && misfits(err, depth) {
-		return err
-	}
-	for _, cause := range err.Causes {
-		if found := firstMisfit(cause, depth); found != nil {
-			return found
-		}
-	}
-	return nil
-}
-
-// misfits says whether an error means that another alternative was meant.
-func misfits(err *jsonschema.ValidationError, depth int) bool {
-	switch err.ErrorKind.(type) {
-	case *kind.Type:
-		return len(err.InstanceLocation) == depth
-	case *kind.Const, *kind.Enum:
-		return len(err.InstanceLocation) <= depth+1
-	}
-	return slices.ContainsFunc(err.Causes, func(c *jsonschema.ValidationError) bool { return misfits(c, depth) })
 }

@@ -63,10 +63,41 @@ func (v view) below(way ...string) (view, bool) {
 // referred gives what $ref names inside of the bundle.
 func (v view) referred() (view, bool) {
 	ref, ok := v.raw["$ref"].(string)
-	if !ok || !strings.HasPrefix(ref, "#/") {
-		return view{}, false
+	if !ok {
+		ref, ok = v.raw["$dynamicRef"].(string)
 	}
-	return v.in.top().below(pointerTokens(ref)...)
+	switch {
+	case !ok:
+		return view{}, false
+	case ref == "#" || strings.HasPrefix(ref, "#/"):
+		return v.in.top().below(pointerTokens(ref)...)
+	}
+	return v.in.top().anchored(strings.TrimPrefix(ref, "#"))
+}
+
+// anchored finds the part that calls itself by a name.
+func (v view) anchored(name string) (view, bool) {
+	if v.raw["$anchor"] == name || v.raw["$dynamicAnchor"] == name {
+		return v, true
+	}
+	for _, keyword := range sortedKeys(v.raw) {
+		switch below := v.raw[keyword].(type) {
+		case map[string]any:
+			next, _ := v.below(keyword)
+			if found, ok := next.anchored(name); ok {
+				return found, true
+			}
+		case []any:
+			for i := range below {
+				if next, ok := v.below(keyword, strconv.Itoa(i)); ok {
+					if found, ok := next.anchored(name); ok {
+						return found, true
+					}
+				}
+			}
+		}
+	}
+	return view{}, false
 }
 
 // parts are the schemas that say something about the same value for certain: this one, what it refers to, and those of
@@ -307,32 +338,40 @@ func anySecret(all []view) bool { return slices.ContainsFunc(all, view.secret) }
 
 // maskBelow gives a copy of a value with every secret in it masked. all are the schemas that may apply to it.
 func maskBelow(all []view, value any) any {
+	return concealBelow(all, value, nil, func(string) any { return Masked })
+}
+
+// concealBelow gives a copy of a value with something else for every secret in it.
+func concealBelow(all []view, value any, way *trail, with func(key string) any) any {
+	if value == nil {
+		return nil
+	}
 	if anySecret(all) {
-		return Masked
+		return with(way.String())
 	}
 	switch value := value.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(value))
 		for name, v := range value {
-			out[name] = maskBelow(children(all, name, false), v)
+			out[name] = concealBelow(children(all, name, false), v, way.key(name), with)
 		}
 		return out
 	case []any:
 		out := make([]any, len(value))
 		for i, v := range value {
-			out[i] = maskBelow(children(all, strconv.Itoa(i), true), v)
+			out[i] = concealBelow(children(all, strconv.Itoa(i), true), v, way.item(i), with)
 		}
 		return out
 	}
 	return value
 }
 
-// eachSecret finds the secrets in a file.
-func (s *schemaText) eachSecret(n *yaml.Node, way *trail, found func(*yaml.Node, *trail)) {
+// eachSecret finds the secrets in a file, and what the schema does not declare: a secret's name may be mistyped.
+func (s *schemaText) eachSecret(n *yaml.Node, way *trail, found func(n *yaml.Node, way *trail, declared bool)) {
 	var walk func(all []view, n *yaml.Node, way *trail)
 	walk = func(all []view, n *yaml.Node, way *trail) {
 		if anySecret(all) {
-			found(n, way)
+			found(n, way, true)
 			return
 		}
 		for i := range n.Content {
@@ -340,7 +379,12 @@ func (s *schemaText) eachSecret(n *yaml.Node, way *trail, found func(*yaml.Node,
 			case yaml.MappingNode:
 				if i%2 == 0 {
 					name := n.Content[i].Value
-					walk(children(all, name, false), n.Content[i+1], way.key(name))
+					below := children(all, name, false)
+					if len(below) == 0 && listsProperties(all) {
+						found(n.Content[i+1], way.key(name), false)
+						continue
+					}
+					walk(below, n.Content[i+1], way.key(name))
 				}
 			case yaml.SequenceNode:
 				walk(children(all, strconv.Itoa(i), true), n.Content[i], way.item(i))
@@ -348,6 +392,12 @@ func (s *schemaText) eachSecret(n *yaml.Node, way *trail, found func(*yaml.Node,
 		}
 	}
 	walk([]view{s.top()}, n, way)
+}
+
+func listsProperties(all []view) bool {
+	return slices.ContainsFunc(all, func(v view) bool {
+		return slices.ContainsFunc(v.branches(), func(v view) bool { return v.raw["properties"] != nil })
+	})
 }
 
 func asMap(v any) map[string]any {

@@ -246,33 +246,3 @@ func (c cursor) variable() string {
 	}
 	return c.node.Value
 }
-
-// beginsSecrets finds the section by its text: it must be found in a file that is not valid YAML, too.
-var beginsSecrets = regexp.MustCompile(`(^|[{,\s])["']?secrets["']?\s*:`)
-
-// conceal keeps the lines of the section secrets out of all messages: somebody may have written a value there, which
-// then must not reach a terminal or the log of a build.
-func (r *report) conceal() { r.concealed = true }
-
-// hide takes those lines from the problems.
-func (r *report) hide() {
-	if !r.concealed || len(r.problems) == 0 {
-		return
-	}
-	hidden := make([]bool, len(r.lines)+1)
-	inside := false
-	for i, text := range r.lines {
-		switch {
-		case strings.Contains(text, "secrets") && beginsSecrets.MatchString(text):
-			inside = true
-		case inside && text != "" && !strings.ContainsRune(" \t#-\"'}]", rune(text[0])):
-			inside = false
-		}
-		hidden[i+1] = inside
-	}
-	for i, p := range r.problems {
-		if p.Line < len(hidden) && hidden[p.Line] {
-			r.problems[i].Source = ""
-		}
-	}
-}

@@ -2,9 +2,7 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -68,11 +66,16 @@ func ReadSite(path string) (*Site, Problems) {
 		return nil, Problems{*problem}
 	}
 	report, top := parse(path, data)
-	report.conceal()
 	if top == nil {
+		report.concealUnread(filepath.Dir(path))
 		return nil, report.sorted()
 	}
-	bundle, problems := readNamedBundle(cursor{report: report, node: top, at: top}, filepath.Dir(path))
+	report.conceal(nil, top)
+	var bundle *BundleText
+	var problems Problems
+	if path, ok := (cursor{report: report, node: top, at: top}).namedBundle(filepath.Dir(path)); ok {
+		bundle, problems = ReadBundle(path)
+	}
 	if report.failed() || problems.Err() != nil {
 		return nil, append(report.sorted(), problems...)
 	}
@@ -88,38 +91,11 @@ func ParseSite(file string, data []byte, bundle *BundleText) (*Site, Problems) {
 		plain = bundle.Bundle
 	}
 	cluster, problems := ParseCluster(file, data, plain)
-	_, top := parse(file, data)
-	if bundle != nil && top != nil {
-		problems = bundle.parametersText().hideSecrets(top, problems)
-	}
 	if cluster == nil {
 		return nil, problems
 	}
+	_, top := parse(file, data)
 	return &Site{cluster, bundle, top}, problems
-}
-
-// readNamedBundle is loadNamedBundle for the text alone.
-func readNamedBundle(c cursor, dir string) (*BundleText, Problems) {
-	named := valueOf(c, "bundle")
-	if named == nil || !isText(named.node) {
-		return nil, nil
-	}
-	quiet := cursor{report: &report{}, node: named.node, at: named.at}
-	s, ok := quiet.bundlePath()
-	if !ok {
-		return nil, nil
-	}
-	path := filepath.Join(dir, s)
-	if _, err := os.Stat(path); err == nil {
-		if path, ok = c.openNamed(*named, path); !ok {
-			return nil, nil
-		}
-	}
-	if _, err := os.Stat(path); err != nil {
-		named.fail(fmt.Sprintf("there is no bundle at %s: %v", quote(path), cause(err)), "name the directory that "+bundleFile+" lies in, relative to this file")
-		return nil, nil
-	}
-	return ReadBundle(path)
 }
 
 // Place is where something stands.
@@ -174,38 +150,4 @@ func lastLine(n *yaml.Node) int {
 		last = max(last, lastLine(below))
 	}
 	return last
-}
-
-// hideSecrets takes the values of secret parameters out of problems: a message repeats the value, and the offending
-// line is one that may hold another's.
-func (s *schemaText) hideSecrets(top *yaml.Node, problems Problems) Problems {
-	_, parameters := childNode(top, "parameters")
-	if parameters == nil || len(problems) == 0 {
-		return problems
-	}
-	type span struct {
-		key         string
-		first, last int
-	}
-	var spans []span
-	s.eachSecret(parameters, (*trail)(nil).key("parameters"), func(n *yaml.Node, way *trail) {
-		spans = append(spans, span{way.String(), n.Line, lastLine(n)})
-	})
-	if len(spans) == 0 {
-		return problems
-	}
-	out := slices.Clone(problems)
-	for i := range out {
-		p := &out[i]
-		for _, secret := range spans {
-			if secret.first <= p.Line && p.Line <= secret.last {
-				p.Source = ""
-			}
-			if p.Key == secret.key || strings.HasPrefix(p.Key, secret.key+".") || strings.HasPrefix(p.Key, secret.key+"[") {
-				p.Message = "is not valid; the value is not shown because the bundle marks it as secret"
-				p.Remedy = "correct it; `coordinator config explain " + secret.key + "` says what is allowed"
-			}
-		}
-	}
-	return out
 }

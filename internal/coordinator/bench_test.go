@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"muster/internal/coordinator"
 	"muster/internal/hosts"
 	"muster/internal/store"
 	syncv1 "muster/proto/muster/sync/v1"
@@ -25,7 +26,8 @@ func (s *site) populate(n int) []hosts.ID {
 			ids[i] = hosts.ID(fmt.Sprintf("h-%013d", i))
 			raw, err := json.Marshal(hosts.Host{
 				ID: ids[i], Facts: hosts.Facts{Name: a.name, Address: a.address}, Role: "agent", Phase: hosts.Ready, Attempt: 1,
-				JoinedBy: fmt.Sprintf("%012d", i), Key: fmt.Sprintf("%064d", i), Serial: fmt.Sprintf("%032d", i), Enrolled: start, PhaseSince: start,
+				JoinedBy: fmt.Sprintf("%012d", i), Enrolled: start, PhaseSince: start,
+				Certificate: hosts.Certificate{Key: fmt.Sprintf("%064d", i), Serial: fmt.Sprintf("%032d", i)},
 			})
 			if err != nil {
 				return err
@@ -55,7 +57,8 @@ func BenchmarkRelease50000(b *testing.B) {
 		s.join("master", 60_000)
 		s.join("master", 60_001)
 		answers := make(chan *syncv1.SyncResponse, n)
-		for _, id := range ids {
+		for i, host := range ids {
+			id := coordinator.Caller{Host: host, Serial: fmt.Sprintf("%032d", i)}
 			first, err := s.core.Sync(context.Background(), id, &syncv1.SyncRequest{})
 			if err != nil {
 				b.Fatal(err)

@@ -118,6 +118,13 @@ func (d *directory) heard(id hosts.ID, now time.Time, o *syncv1.Observed) {
 	}
 }
 
+// size is how many hosts there are.
+func (d *directory) size() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.entries)
+}
+
 func (d *directory) count(h hosts.Host, by int) {
 	phases, ok := d.counts[h.Role]
 	if !ok {

@@ -2,8 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"net/netip"
@@ -56,12 +54,20 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	claim := claim{key: hex.EncodeToString(keyID[:]), token: token, address: address, from: a.From, now: s.clock()}
 	// Most of what cannot succeed ends here, where it holds nobody up: a transaction that fails makes the store run
 	// those again that share its disk write.
-	if err := s.store.View(ctx, func(r store.Reader) error {
-		_, _, err := claim.admit(r)
+	var already hosts.Host
+	if err := s.store.View(ctx, func(r store.Reader) (err error) {
+		already, _, err = claim.admit(r)
 		return err
 	}); err != nil {
 		return Credential{}, s.refused(ctx, a, err)
 	}
+	// After the secret was looked at: whoever knows a token's name alone keeps nobody out.
+	leave, ok := s.joining.Enter(claim.right(already))
+	if !ok {
+		return Credential{}, s.refused(ctx, a, fault.New(fault.Unavailable, "the host tries again by itself; a new token for each host does not have to wait",
+			"too many hosts join at this moment by the same token"))
+	}
+	defer leave()
 	fresh, err := proof.NewHostID(s.random)
 	if err != nil {
 		return Credential{}, err
@@ -90,7 +96,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 				Phase:    hosts.Enrolled,
 				Attempt:  1,
 				JoinedBy: string(record.ID), TokenRole: record.Role,
-				Key: claim.key, Enrolled: claim.now, PhaseSince: claim.now,
+				Enrolled: claim.now, PhaseSince: claim.now,
 			}
 			record.Uses++
 			pushed = record.Host
@@ -110,15 +116,17 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 				return err
 			}
 		}
-		var serial string
-		chain, serial, expires, err = s.ca.IssueHost(a.CSR, host.ID, claim.now, identity.HostTTL)
+		var issued hosts.Certificate
+		chain, issued, expires, err = s.issue(a.CSR, host.ID, claim.now)
 		if err != nil {
 			return err
 		}
 		if again {
-			host.NextSerial = serial
+			if err := dropKeys(w, host.Issue(issued)); err != nil {
+				return err
+			}
 		} else {
-			host.Serial = serial
+			host.Certificate, host.UsedFrom = issued, a.From.String()
 		}
 		return write(w, keyHosts+string(host.ID), host)
 	})
@@ -184,14 +192,8 @@ func checkApplicant(a *Applicant) (netip.Addr, error) {
 }
 
 func validHostName(name string) bool {
-	if len(name) == 0 || len(name) > 253 {
+	if name != strings.ToLower(name) || late.Validate(late.Values{"Host.Name": name}) != nil {
 		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if len(label) == 0 || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
-			label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
 	}
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	// A last label of digits is an address, not a name (RFC 1123, 2.1), and an identity names another host: an operator
@@ -209,6 +211,21 @@ type claim struct {
 	now     time.Time
 }
 
+const (
+	// joinsAtATime bounds those that one token lets in at this moment, and sameAtATime one host that comes again and
+	// again: others have the store meanwhile. A join takes milliseconds.
+	joinsAtATime = 64
+	sameAtATime  = 2
+)
+
+// right is what lets the applicant in, and how many may be let in by it at a time.
+func (c claim) right(already hosts.Host) (by string, most int) {
+	if already.ID != "" {
+		return "host " + string(already.ID), sameAtATime
+	}
+	return "token " + string(c.token.ID()), joinsAtATime
+}
+
 // admit is the host that has this key already, or else the record of the token that lets a new one in at this address.
 // It does the same work for a token that does not exist.
 func (c claim) admit(r store.Reader) (known hosts.Host, record identity.TokenRecord, err error) {
@@ -218,8 +235,8 @@ func (c claim) admit(r store.Reader) (known hosts.Host, record identity.TokenRec
 	}
 	if id != "" {
 		known, err = getHost(r, id)
-		if err == nil && known.Phase == hosts.Removed {
-			err = ErrRemoved
+		if err == nil {
+			err = barred(known)
 		}
 		return known, record, err
 	}
@@ -355,87 +372,4 @@ func (s *Service) refused(ctx context.Context, a Applicant, reason error) error 
 func (s *Service) Turned(ctx context.Context, from netip.Addr, why string) error {
 	s.log.Warn("enrolment denied", "from", from, "reason", why)
 	return s.note(ctx, Event{Kind: "enrolment-denied", From: from.String(), Message: why})
-}
-
-// Host is the identity of a verified host certificate if it may still call: the host is known, was not removed and the
-// certificate is its newest or the one before.
-func (s *Service) Host(ctx context.Context, cert *x509.Certificate) (hosts.ID, error) {
-	id, err := proof.HostFromCertificate(cert, s.Cluster())
-	if err != nil {
-		return "", fault.New(fault.Denied, "this host belongs to another cluster: uninstall it, then push again", "the certificate names no host of this cluster").Because(err)
-	}
-	// A connection may live longer than the certificate that it was opened with.
-	if s.clock().After(cert.NotAfter) {
-		return "", fault.New(fault.Denied, "the bootstrap agent renews it by itself", "the certificate of host %s has expired", id)
-	}
-	serial := identity.Serial(cert)
-	host, err := s.record(ctx, id)
-	switch {
-	case errors.Is(err, fault.NotFound):
-		return "", s.shutOut(ctx, id, fault.New(fault.Denied, "let the host join again: coordinator push", "the host %s is not known", id))
-	case err != nil:
-		return "", err
-	case host.Phase == hosts.Removed:
-		return "", s.shutOut(ctx, id, fault.New(fault.Denied, "let it join again if it should: coordinator push", "the host %s was removed by an operator", id).Because(ErrRemoved))
-	case serial == host.Serial:
-		return id, nil
-	case serial == host.NextSerial:
-		return id, s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
-			if h.NextSerial != serial {
-				return nil
-			}
-			h.Serial, h.NextSerial = serial, ""
-			before := h.Key
-			sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-			if h.Key = hex.EncodeToString(sum[:]); h.Key == before {
-				return nil
-			}
-			return w.Delete(keyKeys + before)
-		})
-	}
-	return "", s.shutOut(ctx, id, fault.New(fault.Denied, "if its disk was cloned, clear /var/lib/bootstrap-agent on the copy and push again",
-		"the certificate of host %s is no longer current", id))
-}
-
-// shutOut records that a certificate of this cluster was shown which is good no more.
-func (s *Service) shutOut(ctx context.Context, id hosts.ID, reason *fault.Error) error {
-	if err := s.note(ctx, Event{Kind: "host-denied", Host: id, Message: reason.What}); err != nil {
-		return err
-	}
-	return reason
-}
-
-// Renew answers a fresh certificate for a fresh key. The old one stays good until the new one is seen.
-func (s *Service) Renew(ctx context.Context, id hosts.ID, csr *identity.CheckedCSR) (Credential, error) {
-	keyID := csr.KeyID()
-	key := hex.EncodeToString(keyID[:])
-	var chain [][]byte
-	var expires time.Time
-	err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
-		// A host whose certificate expired comes back by its key. A request proves that somebody has the key, not that
-		// it is who calls: it must not turn another host's key into this one's.
-		var owner hosts.ID
-		if err := read(w, keyKeys+key, &owner); err != nil {
-			return err
-		}
-		if owner != "" && owner != id {
-			return fault.New(fault.Denied, "make a fresh key for each renewal", "the key belongs to another host")
-		}
-		// A host that renews again and again leaves two keys behind, not one for each time.
-		var unused string
-		if err := read(w, keyRenewals+string(id), &unused); err != nil {
-			return err
-		}
-		if unused != "" && unused != key && unused != h.Key {
-			if err := w.Delete(keyKeys + unused); err != nil {
-				return err
-			}
-		}
-		chain, h.NextSerial, expires, err = s.ca.IssueHost(csr, id, s.clock(), identity.HostTTL)
-		return errors.Join(err, write(w, keyRenewals+string(id), key), write(w, keyKeys+key, id))
-	})
-	if err != nil {
-		return Credential{}, err
-	}
-	return Credential{Host: id, Chain: chain, Expires: expires}, nil
 }

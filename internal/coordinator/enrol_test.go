@@ -83,8 +83,8 @@ func TestTheSameKeyIsTheSameHost(t *testing.T) {
 					t.Fatalf("got %s (%v), want %s", again.Host, err, first.Host)
 				}
 				// The newest certificate works, whichever of the answers arrived.
-				if id, err := s.core.Host(context.Background(), parse(t, again)); err != nil || id != first.Host {
-					t.Errorf("its certificate: %s, %v", id, err)
+				if who, err := s.core.Host(context.Background(), shows(parse(t, again))); err != nil || who.Host != first.Host {
+					t.Errorf("its certificate: %s, %v", who.Host, err)
 				}
 			}
 			if name != "when the token was revoked" && s.uses(a.token) != 1 {

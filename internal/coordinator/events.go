@@ -3,9 +3,11 @@ package coordinator
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -30,73 +32,83 @@ const maxEvents = 100_000
 // maxMessage is the longest message of an event in bytes.
 const maxMessage = 1024
 
+// bounded is e as it may be kept. What hosts and strangers say is escaped where it is shown.
+func (e Event) bounded() Event {
+	e.Actor, e.From, e.Message = clip(e.Actor, 128), clip(e.From, 128), clip(e.Message, maxMessage)
+	return e
+}
+
 const (
-	// A stranger or a hostile host can repeat at will what is worth an event. The same one is kept once in noteWindow,
-	// and no more than maxNotes different ones, so that nobody pushes the others out or fills the disk.
-	noteWindow = 10 * time.Minute
-	maxNotes   = 1000
+	keyEvents = "events/"
+	keyNotes  = "notes/"
 )
 
-// notes remembers which events were kept in this window.
-type notes struct {
-	mu    sync.Mutex
-	since time.Time
-	kept  map[Event]bool
-}
+func (s *Service) event(w store.Writer, e Event) error { return s.eventUnder(w, keyEvents, e) }
 
-func (n *notes) first(e Event, now time.Time) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.kept == nil || now.Sub(n.since) >= noteWindow {
-		n.kept, n.since = make(map[Event]bool), now
-	}
-	if n.kept[e] || len(n.kept) == maxNotes {
-		return false
-	}
-	n.kept[e] = true
-	return true
-}
-
-// note keeps an event that a caller can cause as often as it likes. Whoever hangs up at once does not escape it.
-func (s *Service) note(ctx context.Context, e Event) error {
-	e.Message = clip(e.Message, maxMessage)
-	if !s.notes.first(e, s.clock()) {
-		return nil
-	}
-	return s.store.Update(context.WithoutCancel(ctx), func(w store.Writer) error { return s.event(w, e) })
-}
-
-// event keeps e under a key of its time, so that no two coordinators share a counter; events of one instant stay in the
-// order in which this one saw them.
-func (s *Service) event(w store.Writer, e Event) error {
+// eventUnder keeps e under a key of its time, so that no two coordinators share a counter; events of one instant stay in
+// the order in which this one saw them.
+func (s *Service) eventUnder(w store.Writer, prefix string, e Event) error {
 	var tail [6]byte
 	if _, err := io.ReadFull(s.random, tail[:]); err != nil {
 		return err
 	}
+	e = e.bounded()
 	e.Time = s.clock().UTC()
-	e.Message = clip(e.Message, maxMessage)
-	return write(w, fmt.Sprintf("%s%020d-%016x-%s", keyEvents, e.Time.UnixNano(), s.eventCount.Add(1), hex.EncodeToString(tail[:])), e)
+	return write(w, fmt.Sprintf("%s%s-%016x-%s", prefix, instant(e.Time), s.eventCount.Add(1), hex.EncodeToString(tail[:])), e)
 }
 
-// Events are the newest ones, oldest first, of one host or of all.
-func (s *Service) Events(ctx context.Context, host hosts.ID, limit int) ([]Event, error) {
-	var ring []Event
-	err := s.store.View(ctx, func(r store.Reader) error {
-		return scan(r, keyEvents, "", func(_ string, e *Event) (bool, error) {
-			if host != "" && e.Host != host {
-				return true, nil
-			}
-			ring = append(ring, *e)
-			if len(ring) > 2*limit {
-				ring = append(ring[:0], ring[len(ring)-limit:]...)
-			}
-			return true, nil
-		})
-	})
-	if len(ring) > limit {
-		ring = ring[len(ring)-limit:]
+func instant(t time.Time) string { return fmt.Sprintf("%020d", max(0, t.UnixNano())) }
+
+// EventFilter chooses events; what is zero chooses all.
+type EventFilter struct {
+	Host hosts.ID
+	Kind string
+	// Actor is a part of the name of who caused it.
+	Actor string
+	Since time.Time
+}
+
+func (f EventFilter) chooses(e *Event) bool {
+	return (f.Host == "" || e.Host == f.Host) && (f.Kind == "" || e.Kind == f.Kind) && strings.Contains(e.Actor, f.Actor)
+}
+
+// Events are the newest ones that the filter chooses, oldest first.
+func (s *Service) Events(ctx context.Context, filter EventFilter, limit int) ([]Event, error) {
+	type keyed struct {
+		key string // without the prefix: in the order of time
+		Event
 	}
-	return ring, err
+	var found []keyed
+	err := s.store.View(ctx, func(r store.Reader) error {
+		found = nil
+		for _, prefix := range []string{keyEvents, keyNotes} {
+			after := ""
+			if !filter.Since.IsZero() {
+				after = prefix + instant(filter.Since)
+			}
+			var ring []keyed
+			if err := scan(r, prefix, after, func(key string, e *Event) (bool, error) {
+				if !filter.chooses(e) {
+					return true, nil
+				}
+				ring = append(ring, keyed{strings.TrimPrefix(key, prefix), *e})
+				if len(ring) > 2*limit {
+					ring = append(ring[:0], ring[len(ring)-limit:]...)
+				}
+				return true, nil
+			}); err != nil {
+				return err
+			}
+			found = append(found, ring...)
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
+	var events []Event
+	for _, k := range found[max(0, len(found)-limit):] {
+		events = append(events, k.Event)
+	}
+	return events, err
 }
 
 // expiredTokens is how long a token is kept after its end, for whoever asks why it is refused.
@@ -105,30 +117,38 @@ const expiredTokens = 24 * time.Hour
 // Prune deletes the oldest events beyond the bound, and the tokens that ended long ago. Hosts keep the names of those that
 // they joined by.
 func (s *Service) Prune(ctx context.Context) error {
+	if err := s.sumNotes(ctx); err != nil {
+		return err
+	}
 	return s.store.Update(ctx, func(w store.Writer) error {
-		var keys []string
-		if err := w.Scan(keyEvents, "", func(key string, _ []byte) (bool, error) {
-			keys = append(keys, key)
-			return true, nil
-		}); err != nil {
+		if err := errors.Join(dropOldest(w, keyEvents, maxEvents), dropOldest(w, keyNotes, keptNotes), s.dropOperators(w)); err != nil {
 			return err
 		}
-		keys = keys[:max(0, len(keys)-maxEvents)]
 		ended := s.clock().Add(-expiredTokens)
-		if err := scan(w, keyTokens, "", func(key string, t *identity.TokenRecord) (bool, error) {
-			if t.Expires.Before(ended) {
-				keys = append(keys, key)
+		return store.DeleteWhere(w, keyTokens, func(key string, raw []byte) (store.Verdict, error) {
+			var t identity.TokenRecord
+			if err := decode(key, raw, &t); err != nil || !t.Expires.Before(ended) {
+				return store.Keep, err
 			}
-			return true, nil
-		}); err != nil {
-			return err
+			return store.Drop, nil
+		})
+	})
+}
+
+// dropOldest deletes the first keys, of those with prefix, beyond the newest so many.
+func dropOldest(w store.Writer, prefix string, keep int) error {
+	excess := -keep
+	if err := w.Scan(prefix, "", func(string, []byte) (bool, error) {
+		excess++
+		return true, nil
+	}); err != nil {
+		return err
+	}
+	return store.DeleteWhere(w, prefix, func(string, []byte) (store.Verdict, error) {
+		if excess--; excess < 0 {
+			return store.Stop, nil
 		}
-		for _, key := range keys {
-			if err := w.Delete(key); err != nil {
-				return err
-			}
-		}
-		return nil
+		return store.Drop, nil
 	})
 }
 

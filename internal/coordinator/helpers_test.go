@@ -28,10 +28,10 @@ import (
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
-const (
-	cluster  = "demo"
-	operator = "uid 0"
-)
+const cluster = "demo"
+
+// operator is who asks for what an operator may do.
+var operator = coordinator.Actor{Name: "uid 0", From: "unix socket"}
 
 var start = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 
@@ -241,7 +241,7 @@ func (s *site) join(role manifest.Role, n int) *host {
 
 func (h *host) sync(r *syncv1.SyncRequest) *syncv1.SyncResponse {
 	h.Helper()
-	resp, err := h.core.Sync(context.Background(), h.Host, r)
+	resp, err := h.core.Sync(context.Background(), h.caller(), r)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func (h *host) waits(following string, hold time.Duration) <-chan *syncv1.SyncRe
 	h.Helper()
 	answer := make(chan *syncv1.SyncResponse, 1)
 	go func() {
-		resp, err := h.core.Sync(context.Background(), h.Host, &syncv1.SyncRequest{Following: following, Hold: durationpb.New(hold)})
+		resp, err := h.core.Sync(context.Background(), h.caller(), &syncv1.SyncRequest{Following: following, Hold: durationpb.New(hold)})
 		if err != nil {
 			resp = nil
 		}
@@ -299,7 +299,7 @@ func (s *site) describe(name string) *operatorv1.Host {
 // events are those of one kind.
 func (s *site) events(kind string) []coordinator.Event {
 	s.Helper()
-	all, err := s.core.Events(context.Background(), "", 10_000)
+	all, err := s.core.Events(context.Background(), coordinator.EventFilter{}, 10_000)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func (s *site) state() map[string]string {
 	state := make(map[string]string)
 	err := s.store.View(context.Background(), func(r store.Reader) error {
 		return r.Scan("", "", func(key string, value []byte) (bool, error) {
-			if !strings.HasPrefix(key, "events/") {
+			if !strings.HasPrefix(key, "events/") && !strings.HasPrefix(key, "notes/") {
 				state[key] = string(value)
 			}
 			return true, nil
@@ -391,6 +391,17 @@ func parse(t testing.TB, c coordinator.Credential) *x509.Certificate {
 		t.Fatal(err)
 	}
 	return leaf
+}
+
+// caller is the host by the certificate that it has.
+func (h *host) caller() coordinator.Caller {
+	h.Helper()
+	return coordinator.Caller{Host: h.Host, Serial: identity.Serial(h.leaf())}
+}
+
+// shows is a certificate on a connection that has just begun, from the address 192.0.2.9.
+func shows(cert *x509.Certificate) coordinator.Shown {
+	return coordinator.Shown{Certificate: cert, From: netip.MustParseAddr("192.0.2.9")}
 }
 
 func (h *host) leaf() *x509.Certificate {

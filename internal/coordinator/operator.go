@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -24,6 +25,8 @@ type Push struct {
 	Remedy  string    `json:"remedy,omitempty"`
 	Time    time.Time `json:"time"`
 	Token   string    `json:"token,omitempty"`
+	// HostKey is the fingerprint of a key that was trusted without having been known.
+	HostKey string `json:"host_key,omitempty"`
 }
 
 // Find is the identity of a host by identity, address or name.
@@ -58,7 +61,7 @@ func (s *Service) Reports(ctx context.Context, id hosts.ID) ([]*syncv1.Report, e
 }
 
 // Assign gives a host its role by the operator's word.
-func (s *Service) Assign(ctx context.Context, actor, name string, role manifest.Role) (hosts.ID, error) {
+func (s *Service) Assign(ctx context.Context, actor Actor, name string, role manifest.Role) (hosts.ID, error) {
 	id, err := s.Find(name)
 	if err != nil {
 		return "", err
@@ -75,7 +78,7 @@ func (s *Service) Assign(ctx context.Context, actor, name string, role manifest.
 		if changed, err = s.assign(w, h, role, s.clock()); err != nil {
 			return err
 		}
-		return s.event(w, Event{Kind: "assigned", Host: id, Actor: actor, Message: h.Facts.Name + roleWords(*h)})
+		return s.event(w, Event{Kind: "assigned", Host: id, Actor: actor.Name, From: actor.From, Message: h.Facts.Name + roleWords(*h)})
 	})
 	if err != nil {
 		return "", err
@@ -88,7 +91,7 @@ func (s *Service) Assign(ctx context.Context, actor, name string, role manifest.
 }
 
 // Retry lets a failed host try again from its preflight on.
-func (s *Service) Retry(ctx context.Context, actor, name string) (hosts.ID, error) {
+func (s *Service) Retry(ctx context.Context, actor Actor, name string) (hosts.ID, error) {
 	id, err := s.Find(name)
 	if err != nil {
 		return "", err
@@ -99,7 +102,7 @@ func (s *Service) Retry(ctx context.Context, actor, name string) (hosts.ID, erro
 		}
 		h.Phase, h.PhaseSince, h.Failed, h.Checks = hosts.Assigned, s.clock(), nil, nil
 		h.Attempt++
-		return s.event(w, Event{Kind: "retry", Host: id, Actor: actor, Message: h.Facts.Name})
+		return s.event(w, Event{Kind: "retry", Host: id, Actor: actor.Name, From: actor.From, Message: h.Facts.Name})
 	})
 	if err != nil {
 		return "", err
@@ -109,14 +112,18 @@ func (s *Service) Retry(ctx context.Context, actor, name string) (hosts.ID, erro
 }
 
 // Remove ends a host's identity: its next call is denied, its place in a roster and its address are free, its reports
-// are gone. The record stays as the reason why the certificate is refused.
-func (s *Service) Remove(ctx context.Context, actor, name string) error {
+// are gone. The record stays as the reason why the certificate is refused. Of a host that was pushed to and never joined,
+// the push is forgotten and its token revoked.
+func (s *Service) Remove(ctx context.Context, actor Actor, name string) error {
 	id, err := s.Find(name)
+	if errors.Is(err, fault.NotFound) {
+		return s.removePush(ctx, actor, name)
+	}
 	if err != nil {
 		return err
 	}
 	var role manifest.Role
-	err = s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
+	err = s.alter(ctx, id, func(w store.Writer, h *hosts.Host) error {
 		role = h.Role
 		if h.Role != "" && s.gen.entries[h.Role].Count > 0 {
 			roster, err := s.roster(w, h.Role)
@@ -134,7 +141,7 @@ func (s *Service) Remove(ctx context.Context, actor, name string) error {
 		if err := dropReports(w, id, h.Acknowledged); err != nil {
 			return err
 		}
-		return s.event(w, Event{Kind: "removed", Host: id, Actor: actor, Message: h.Facts.Name})
+		return s.event(w, Event{Kind: "removed", Host: id, Actor: actor.Name, From: actor.From, Message: h.Facts.Name})
 	})
 	if err != nil {
 		return err
@@ -146,9 +153,40 @@ func (s *Service) Remove(ctx context.Context, actor, name string) error {
 	return nil
 }
 
+func (s *Service) removePush(ctx context.Context, actor Actor, target string) error {
+	target = clip(target, 253)
+	err := s.store.Update(ctx, func(w store.Writer) error {
+		var p Push
+		if err := read(w, keyPushes+target, &p); err != nil {
+			return err
+		}
+		if p.Target == "" {
+			return errNoHost(target)
+		}
+		var token identity.TokenRecord
+		if err := read(w, keyTokens+p.Token, &token); err != nil {
+			return err
+		}
+		if token.Host == target {
+			if err := s.revoke(w, actor, token); err != nil {
+				return err
+			}
+		}
+		return errors.Join(
+			w.Delete(keyPushes+target),
+			s.event(w, Event{Kind: "removed", Actor: actor.Name, From: actor.From, Message: target + ", which was pushed to and never joined"}),
+		)
+	})
+	if err == nil {
+		s.directory.dropPush(target)
+	}
+	return err
+}
+
 // RecordPush keeps how a push ended, unless the host has already enrolled: then it stands for itself, and only a push that
 // failed is an event.
-func (s *Service) RecordPush(ctx context.Context, p Push) error {
+func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
+	p.HostKey = clip(p.HostKey, 128)
 	p.Target, p.Class = clip(p.Target, 253), clip(p.Class, 64)
 	p.Message, p.Remedy, p.Time = clip(p.Message, 1024), clip(p.Remedy, 1024), s.clock()
 	var joined bool
@@ -158,12 +196,18 @@ func (s *Service) RecordPush(ctx context.Context, p Push) error {
 		if err := read(w, keyTokens+p.Token, &token); err != nil {
 			return err
 		}
+		if p.HostKey != "" {
+			if err := s.event(w, Event{Kind: "host-key-accepted", Actor: actor.Name, From: actor.From,
+				Message: p.Target + ": the host key " + p.HostKey + " was trusted without having been known"}); err != nil {
+				return err
+			}
+		}
 		known, err := s.directory.get(p.Target)
 		if joined = err == nil || token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
 			if p.OK {
 				return nil
 			}
-			return s.event(w, Event{Kind: "push-failed", Host: known.host.ID, Message: p.Target + ": " + p.Message})
+			return s.event(w, Event{Kind: "push-failed", Host: known.host.ID, Actor: actor.Name, From: actor.From, Message: p.Target + ": " + p.Message})
 		}
 		return write(w, keyPushes+p.Target, p)
 	})

@@ -62,7 +62,7 @@ func (s *site) list(size int) (rows []*operatorv1.Host, pages int) {
 
 func (s *site) push(p coordinator.Push) {
 	s.Helper()
-	if err := s.core.RecordPush(context.Background(), p); err != nil {
+	if err := s.core.RecordPush(context.Background(), operator, p); err != nil {
 		s.Error(err)
 	}
 }
@@ -411,7 +411,7 @@ func TestEventsAreTheNewestAndPruned(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := s.core.Events(context.Background(), "", 7)
+	got, err := s.core.Events(context.Background(), coordinator.EventFilter{}, 7)
 	if err != nil || len(got) != 7 || got[0].Message != "number 23" || got[6].Message != "number 29" {
 		t.Errorf("%v, %v", got, err)
 	}

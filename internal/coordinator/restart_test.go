@@ -61,7 +61,7 @@ func TestNothingIsLostWhenTheCoordinatorIsKilled(t *testing.T) {
 	if got := s.members(); !slices.Equal(got, []string{"node-0", "node-3", "node-2"}) {
 		t.Errorf("%v", got)
 	}
-	if _, err := s.core.Host(context.Background(), joined[1].leaf()); err == nil {
+	if _, err := s.core.Host(context.Background(), shows(joined[1].leaf())); err == nil {
 		t.Error("the removed host is let in again")
 	}
 	if s.uses(unused) != 0 || s.describe("node-10").Attempt != 2 || s.describe("web-1").Failure != "connection refused" {

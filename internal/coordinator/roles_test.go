@@ -198,7 +198,7 @@ func TestAnOperatorAssigns(t *testing.T) {
 		t.Errorf("it is told %v", got.Directive)
 	}
 	s.wantEvent("assigned", "node-1 as master")
-	if e := s.events("assigned"); e[0].Actor != operator {
+	if e := s.events("assigned"); e[0].Actor != operator.Name {
 		t.Errorf("by %q", e[0].Actor)
 	}
 	_, err = s.core.Assign(ctx, operator, "node-1", "agent")

@@ -59,7 +59,7 @@ func (s *Service) prepareSecrets(ctx context.Context) error {
 			if usable(declared, record) {
 				continue
 			}
-			if _, err := s.generateSecret(w, "coordinator", declared); err != nil {
+			if _, err := s.generateSecret(w, itself, declared); err != nil {
 				return err
 			}
 		}
@@ -72,9 +72,9 @@ func usable(declared manifest.Secret, record secrets.Record) bool {
 	return record.Name != "" && record.PerHost == declared.PerHost
 }
 
-func (s *Service) generateSecret(w store.Writer, actor string, declared manifest.Secret) (secrets.Record, error) {
+func (s *Service) generateSecret(w store.Writer, actor Actor, declared manifest.Secret) (secrets.Record, error) {
 	record := secrets.Record{
-		Name: declared.Name, Origin: secrets.Generated, PerHost: declared.PerHost, Created: s.clock().UTC(), Actor: actor,
+		Name: declared.Name, Origin: secrets.Generated, PerHost: declared.PerHost, Created: s.clock().UTC(), Actor: actor.Name,
 	}
 	value := make([]byte, secrets.SeedSize)
 	var err error
@@ -89,7 +89,7 @@ func (s *Service) generateSecret(w store.Writer, actor string, declared manifest
 	if err := s.vault.Put(w, record, value); err != nil {
 		return record, err
 	}
-	return record, s.event(w, Event{Kind: "secret-generated", Actor: actor, Message: "secret " + declared.Name + " has a new value"})
+	return record, s.event(w, Event{Kind: "secret-generated", Actor: actor.Name, From: actor.From, Message: "secret " + declared.Name + " has a new value"})
 }
 
 func (s *Service) declaredSecret(name string) (manifest.Secret, error) {
@@ -108,7 +108,7 @@ func (s *Service) declaredSecret(name string) (manifest.Secret, error) {
 }
 
 // SetSecret keeps a value that the operator gives, if hosts can use it. Hosts that wait for it go on at once.
-func (s *Service) SetSecret(ctx context.Context, actor, name string, given []byte, origin secrets.Origin) (SecretState, bool, error) {
+func (s *Service) SetSecret(ctx context.Context, actor Actor, name string, given []byte, origin secrets.Origin) (SecretState, bool, error) {
 	declared, err := s.declaredSecret(name)
 	if err != nil {
 		return SecretState{}, false, err
@@ -138,11 +138,11 @@ func (s *Service) SetSecret(ctx context.Context, actor, name string, given []byt
 			state.Record = was
 			return nil
 		}
-		state.Record = secrets.Record{Name: name, Origin: origin, Created: s.clock().UTC(), Actor: actor}
+		state.Record = secrets.Record{Name: name, Origin: origin, Created: s.clock().UTC(), Actor: actor.Name}
 		if err := s.vault.Put(w, state.Record, value); err != nil {
 			return err
 		}
-		return s.event(w, Event{Kind: "secret-set", Actor: actor, Message: "secret " + name + " was set"})
+		return s.event(w, Event{Kind: "secret-set", Actor: actor.Name, From: actor.From, Message: "secret " + name + " was set"})
 	})
 	if err == nil && changed {
 		s.bell.ringAll()
@@ -151,7 +151,7 @@ func (s *Service) SetSecret(ctx context.Context, actor, name string, given []byt
 }
 
 // GenerateSecret replaces a value that the coordinator makes. Hosts that install from now on get the new one.
-func (s *Service) GenerateSecret(ctx context.Context, actor, name string) (SecretState, error) {
+func (s *Service) GenerateSecret(ctx context.Context, actor Actor, name string) (SecretState, error) {
 	declared, err := s.declaredSecret(name)
 	if err != nil {
 		return SecretState{}, err
@@ -203,7 +203,7 @@ func (s *Service) Secrets(ctx context.Context) ([]SecretState, error) {
 }
 
 // RekeySecrets seals every value with a new key.
-func (s *Service) RekeySecrets(ctx context.Context, actor string) (int, error) {
+func (s *Service) RekeySecrets(ctx context.Context, actor Actor) (int, error) {
 	if s.vault == nil {
 		return 0, nil
 	}
@@ -212,13 +212,13 @@ func (s *Service) RekeySecrets(ctx context.Context, actor string) (int, error) {
 		return 0, err
 	}
 	return n, s.store.Update(ctx, func(w store.Writer) error {
-		return s.event(w, Event{Kind: "secrets-rekeyed", Actor: actor, Message: fmt.Sprintf("%d secrets were sealed with a new key", n)})
+		return s.event(w, Event{Kind: "secrets-rekeyed", Actor: actor.Name, From: actor.From, Message: fmt.Sprintf("%d secrets were sealed with a new key", n)})
 	})
 }
 
 // ExportSecrets gives the file that a host installs with when there is no coordinator. It is written down that it was
 // given away.
-func (s *Service) ExportSecrets(ctx context.Context, actor string, role manifest.Role, host string) ([]byte, error) {
+func (s *Service) ExportSecrets(ctx context.Context, actor Actor, role manifest.Role, host string) ([]byte, error) {
 	entry, ok := s.gen.entries[role]
 	if !ok {
 		return nil, s.errNoRole(role)
@@ -239,7 +239,7 @@ func (s *Service) ExportSecrets(ctx context.Context, actor string, role manifest
 		if host != "" {
 			message += " for host " + clip(host, 253)
 		}
-		return s.event(w, Event{Kind: "secrets-exported", Actor: actor, Message: message})
+		return s.event(w, Event{Kind: "secrets-exported", Actor: actor.Name, From: actor.From, Message: message})
 	})
 	if err != nil {
 		return nil, err

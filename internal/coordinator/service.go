@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"muster/internal/fault"
+	"muster/internal/gate"
 	"muster/internal/hosts"
 	"muster/internal/identity"
 	"muster/internal/manifest"
@@ -52,6 +53,11 @@ type Service struct {
 	directory *directory
 	bell      bell
 	notes     notes
+	endings   endings
+	joining   gate.Turns[string]
+	// handing is held while a root certificate goes into a seed, and taken while the CA changes: what is handed out after
+	// a rotation began is of the new root.
+	handing sync.RWMutex
 	// locks serialises the calls of one host, so that its directory entry follows its record.
 	locks sync.Map // hosts.ID → *sync.Mutex
 	// eventCount orders events that have the same time.
@@ -145,11 +151,9 @@ const (
 	keyReports   = "reports/"
 	keyAddresses = "addresses/"
 	keyKeys      = "keys/"
-	keyRenewals  = "renewals/"
 	keyTokens    = "tokens/"
 	keyRosters   = "rosters/"
 	keyPushes    = "pushes/"
-	keyEvents    = "events/"
 	keyNaming    = "naming"
 )
 
@@ -159,6 +163,10 @@ func read[T any](r store.Reader, key string, v *T) error {
 	if err != nil || raw == nil {
 		return err
 	}
+	return decode(key, raw, v)
+}
+
+func decode(key string, raw []byte, v any) error {
 	if err := json.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("the record %s is damaged: %w", key, err)
 	}
@@ -176,8 +184,8 @@ func write(w store.Writer, key string, v any) error {
 func scan[T any](r store.Reader, prefix, after string, f func(key string, v *T) (bool, error)) error {
 	return r.Scan(prefix, after, func(key string, raw []byte) (bool, error) {
 		v := new(T)
-		if err := json.Unmarshal(raw, v); err != nil {
-			return false, fmt.Errorf("the record %s is damaged: %w", key, err)
+		if err := decode(key, raw, v); err != nil {
+			return false, err
 		}
 		return f(key, v)
 	})
@@ -204,9 +212,19 @@ func (s *Service) record(ctx context.Context, id hosts.ID) (h hosts.Host, err er
 	return h, err
 }
 
-// change is every later change of one host: f sees the record, what it leaves is on disk when change returns, and the
-// directory follows. A host that was removed changes no more.
+// change is every later change of one host that is not barred: f sees the record, what it leaves is on disk when change
+// returns, and the directory follows.
 func (s *Service) change(ctx context.Context, id hosts.ID, f func(store.Writer, *hosts.Host) error) error {
+	return s.alter(ctx, id, func(w store.Writer, h *hosts.Host) error {
+		if err := barred(*h); err != nil {
+			return err
+		}
+		return f(w, h)
+	})
+}
+
+// alter is change also for a host in quarantine. One that was removed changes no more.
+func (s *Service) alter(ctx context.Context, id hosts.ID, f func(store.Writer, *hosts.Host) error) error {
 	defer s.lock(id)()
 	var h hosts.Host
 	err := s.store.Update(ctx, func(w store.Writer) error {

@@ -190,7 +190,7 @@ func (s *Service) message(e entry) *operatorv1.Host {
 	h := e.host
 	m := &operatorv1.Host{
 		Id: string(h.ID), Name: h.Facts.Name, Address: h.Facts.Address, Role: string(h.Role), Index: int32(h.Index),
-		Phase: phaseNumber(h.Phase), Attempt: h.Attempt, JoinedBy: h.JoinedBy,
+		Phase: syncv1.Phase(h.Phase.Number()), Attempt: h.Attempt, JoinedBy: h.JoinedBy,
 		Enrolled: timestamppb.New(h.Enrolled), PhaseSince: timestamppb.New(h.PhaseSince),
 		Facts: &syncv1.Facts{
 			Name: h.Facts.Name, Address: h.Facts.Address, Architecture: h.Facts.Architecture, Os: h.Facts.OS, Kernel: h.Facts.Kernel,
@@ -204,6 +204,9 @@ func (s *Service) message(e entry) *operatorv1.Host {
 	}
 	if !e.seen.IsZero() {
 		m.LastSeen = timestamppb.New(e.seen)
+	}
+	if q := h.Quarantine; q != nil {
+		m.Quarantine = &operatorv1.Quarantine{Since: timestamppb.New(q.Since), Reason: q.Reason, Remedy: q.Remedy}
 	}
 	if h.Failed != nil {
 		m.FailedStep, m.Failure, m.Remedy = h.Failed.Step, h.Failed.Message, h.Failed.Remedy

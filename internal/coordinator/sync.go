@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -24,15 +25,16 @@ const (
 )
 
 // Sync takes a host's observation and reports and answers with its directive. What it acknowledges is on disk.
-func (s *Service) Sync(ctx context.Context, id hosts.ID, req *syncv1.SyncRequest) (*syncv1.SyncResponse, error) {
-	if err := s.observe(ctx, id, req); err != nil {
+func (s *Service) Sync(ctx context.Context, who Caller, req *syncv1.SyncRequest) (*syncv1.SyncResponse, error) {
+	id := who.Host
+	if err := s.observe(ctx, who, req); err != nil {
 		return nil, err
 	}
 	hold := time.NewTimer(min(req.GetHold().AsDuration(), maxHold))
 	defer hold.Stop()
 	for over := req.GetHold().AsDuration() <= 0; ; {
 		own, all := s.bell.listen(id)
-		resp, free, err := s.answer(ctx, id)
+		resp, free, err := s.answer(ctx, who)
 		if err != nil {
 			return nil, err
 		}
@@ -57,21 +59,22 @@ func (s *Service) Sync(ctx context.Context, id hosts.ID, req *syncv1.SyncRequest
 }
 
 // answer is what the state says to a host, and whether there is a place free that it waits for.
-func (s *Service) answer(ctx context.Context, id hosts.ID) (resp *syncv1.SyncResponse, free bool, err error) {
+func (s *Service) answer(ctx context.Context, who Caller) (resp *syncv1.SyncResponse, free bool, err error) {
 	resp = &syncv1.SyncResponse{}
 	err = s.store.View(ctx, func(r store.Reader) error {
-		h, err := getHost(r, id)
+		h, err := getHost(r, who.Host)
 		if err != nil {
 			return err
 		}
-		if h.Phase == hosts.Removed {
-			return ErrRemoved
+		if err := who.mayCall(h); err != nil {
+			return err
 		}
 		resp.Acknowledged = h.Acknowledged
 		if h.Phase == hosts.Enrolled {
 			_, err := s.place(r, h, "")
 			free = err == nil
 		}
+		s.tellTrust(resp, h, who)
 		resp.Directive, err = s.direct(r, h)
 		return err
 	})
@@ -80,7 +83,8 @@ func (s *Service) answer(ctx context.Context, id hosts.ID) (resp *syncv1.SyncRes
 }
 
 // observe writes down what is new. A message without news costs no disk write.
-func (s *Service) observe(ctx context.Context, id hosts.ID, req *syncv1.SyncRequest) error {
+func (s *Service) observe(ctx context.Context, who Caller, req *syncv1.SyncRequest) error {
+	id := who.Host
 	if len(req.Reports) > maxReports {
 		req.Reports = req.Reports[:maxReports]
 	}
@@ -92,7 +96,13 @@ func (s *Service) observe(ctx context.Context, id hosts.ID, req *syncv1.SyncRequ
 	var odd []Event
 	if news(before, req) {
 		err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
+			if err := who.mayCall(*h); err != nil {
+				return err
+			}
 			odd = takeFacts(h, req.Facts)
+			if roots := rootsOf(req); roots != nil {
+				h.Roots = roots
+			}
 			for _, r := range req.Reports {
 				if err := takeReport(w, h, r); err != nil {
 					return err
@@ -127,8 +137,11 @@ func news(h hosts.Host, req *syncv1.SyncRequest) bool {
 			return true
 		}
 	}
+	if roots := rootsOf(req); roots != nil && !slices.Equal(roots, h.Roots) {
+		return true
+	}
 	o := req.Observed
-	return req.Facts != nil || o.GetAttempt() == h.Attempt && phaseOf(o.GetPhase()) != h.Phase
+	return req.Facts != nil || o.GetAttempt() == h.Attempt && hosts.Numbered(int(o.GetPhase())) != h.Phase
 }
 
 func observedSafe(o *syncv1.Observed) *syncv1.Observed {
@@ -144,7 +157,7 @@ func observedSafe(o *syncv1.Observed) *syncv1.Observed {
 // takePhase follows the host where the table of phases allows it, and answers what is odd about what it says. What a
 // host says of an older attempt is history.
 func (s *Service) takePhase(w store.Writer, h *hosts.Host, o *syncv1.Observed) (odd []Event, err error) {
-	to := phaseOf(o.GetPhase())
+	to := hosts.Numbered(int(o.GetPhase()))
 	if to == "" || o.GetAttempt() != h.Attempt || to == h.Phase {
 		return nil, nil
 	}
@@ -225,7 +238,7 @@ func takeReport(w store.Writer, h *hosts.Host, r *syncv1.Report) error {
 	case *syncv1.Report_Step:
 		if !kind.Step.Ok {
 			h.Failed = &hosts.Failure{
-				Phase: phaseOf(kind.Step.Phase), Step: kind.Step.Name,
+				Phase: hosts.Numbered(int(kind.Step.Phase)), Step: kind.Step.Name,
 				Message: kind.Step.Message, Remedy: kind.Step.Remedy,
 			}
 		}
@@ -236,22 +249,12 @@ func takeReport(w store.Writer, h *hosts.Host, r *syncv1.Report) error {
 // dropReports deletes a host's reports up to a sequence number. The numbers are the host's and may have gaps.
 func dropReports(w store.Writer, id hosts.ID, upTo uint64) error {
 	last := reportKey(id, upTo)
-	var keys []string
-	if err := w.Scan(keyReports+string(id)+"/", "", func(key string, _ []byte) (bool, error) {
+	return store.DeleteWhere(w, keyReports+string(id)+"/", func(key string, _ []byte) (store.Verdict, error) {
 		if key > last {
-			return false, nil
+			return store.Stop, nil
 		}
-		keys = append(keys, key)
-		return true, nil
-	}); err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if err := w.Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+		return store.Drop, nil
+	})
 }
 
 func reportKey(id hosts.ID, sequence uint64) string {
@@ -276,21 +279,4 @@ func reportSafe(r *syncv1.Report) *syncv1.Report {
 		}}
 	}
 	return safe
-}
-
-// The protocol numbers the phases in the order of hosts.Phases.
-func phaseOf(p syncv1.Phase) hosts.Phase {
-	if p < 1 || int(p) > len(hosts.Phases) {
-		return ""
-	}
-	return hosts.Phases[p-1]
-}
-
-func phaseNumber(p hosts.Phase) syncv1.Phase {
-	for i, known := range hosts.Phases {
-		if p == known {
-			return syncv1.Phase(i + 1)
-		}
-	}
-	return syncv1.Phase_PHASE_UNSPECIFIED
 }

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 // CreateToken makes a join token. Its text is in this answer and nowhere else.
-func (s *Service) CreateToken(ctx context.Context, actor string, spec identity.TokenSpec) (identity.Token, identity.TokenRecord, error) {
+func (s *Service) CreateToken(ctx context.Context, actor Actor, spec identity.TokenSpec) (identity.Token, identity.TokenRecord, error) {
 	if spec.MaxUses == 0 {
 		spec.MaxUses = 1
 	}
@@ -41,7 +42,7 @@ func (s *Service) CreateToken(ctx context.Context, actor string, spec identity.T
 		if err := write(w, keyTokens+string(record.ID), record); err != nil {
 			return err
 		}
-		return s.event(w, Event{Kind: "token-created", Actor: actor, Message: tokenWords(record)})
+		return s.event(w, Event{Kind: "token-created", Actor: actor.Name, From: actor.From, Message: tokenWords(record)})
 	})
 	return token, record, err
 }
@@ -75,7 +76,7 @@ func (s *Service) Tokens(ctx context.Context) ([]identity.TokenRecord, error) {
 }
 
 // RevokeToken ends a token; hosts that joined with it stay.
-func (s *Service) RevokeToken(ctx context.Context, actor string, id identity.TokenID) error {
+func (s *Service) RevokeToken(ctx context.Context, actor Actor, id identity.TokenID) error {
 	return s.store.Update(ctx, func(w store.Writer) error {
 		var record identity.TokenRecord
 		if err := read(w, keyTokens+string(id), &record); err != nil {
@@ -84,15 +85,21 @@ func (s *Service) RevokeToken(ctx context.Context, actor string, id identity.Tok
 		if record.ID == "" {
 			return fault.New(fault.NotFound, "coordinator token list shows the tokens", "there is no token %q", id)
 		}
-		if err := w.Delete(keyTokens + string(id)); err != nil {
-			return err
-		}
-		return s.event(w, Event{Kind: "token-revoked", Actor: actor, Message: tokenWords(record)})
+		return s.revoke(w, actor, record)
 	})
 }
 
+func (s *Service) revoke(w store.Writer, actor Actor, record identity.TokenRecord) error {
+	return errors.Join(
+		w.Delete(keyTokens+string(record.ID)),
+		s.event(w, Event{Kind: "token-revoked", Actor: actor.Name, From: actor.From, Message: tokenWords(record)}),
+	)
+}
+
 // CreateSeed makes a token and wraps it into what a host needs to join.
-func (s *Service) CreateSeed(ctx context.Context, actor string, spec identity.TokenSpec) (*seed.Seed, identity.TokenRecord, error) {
+func (s *Service) CreateSeed(ctx context.Context, actor Actor, spec identity.TokenSpec) (*seed.Seed, identity.TokenRecord, error) {
+	s.handing.RLock()
+	defer s.handing.RUnlock()
 	token, record, err := s.CreateToken(ctx, actor, spec)
 	if err != nil {
 		return nil, record, err

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"muster/internal/cancel"
 	"muster/internal/manifest"
 )
 
@@ -54,7 +55,7 @@ func (p *part) resume(ctx context.Context) error {
 	if info.Size() > p.blob.Size {
 		return p.discard()
 	}
-	p.have, err = io.Copy(p.hash, contextReader{ctx, p.file})
+	p.have, err = io.Copy(p.hash, cancel.Reader(ctx, p.file))
 	return err
 }
 
@@ -91,16 +92,3 @@ func (p *part) matches() bool {
 
 func (p *part) sync() error  { return p.file.Sync() }
 func (p *part) close() error { return p.file.Close() }
-
-// contextReader lets a long read end with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c contextReader) Read(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(b)
-}

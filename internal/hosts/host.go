@@ -35,13 +35,18 @@ type Host struct {
 	// JoinedBy is the identity of the token, TokenRole the role that it was bound to.
 	JoinedBy  string        `json:"joined_by,omitempty"`
 	TokenRole manifest.Role `json:"token_role,omitempty"`
-	// Key is the SHA-256 of the public key that the host enrolled with; Serial is its current certificate, NextSerial
-	// one that was issued and not yet seen in use.
-	Key        string    `json:"key"`
-	Serial     string    `json:"serial"`
-	NextSerial string    `json:"next_serial,omitempty"`
-	Enrolled   time.Time `json:"enrolled"`
-	Done       time.Time `json:"done,omitzero"`
+	// Certificate is the one in use, Next those that were issued since and not yet seen. UsedFrom is where the one in use
+	// was first shown.
+	Certificate Certificate   `json:"certificate"`
+	Next        []Certificate `json:"next,omitempty"`
+	UsedFrom    string        `json:"used_from,omitempty"`
+	// Quarantine is set while the host is denied every call.
+	Quarantine *Quarantine `json:"quarantine,omitempty"`
+	// Roots are the CA certificates, by fingerprint, that the host says it trusts; none before its first call.
+	Roots []string `json:"roots,omitempty"`
+
+	Enrolled time.Time `json:"enrolled"`
+	Done     time.Time `json:"done,omitzero"`
 }
 
 // Facts are what a host says of itself. They decide no role.

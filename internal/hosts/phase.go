@@ -27,6 +27,17 @@ const (
 // Phases lists every phase in the order of a life.
 var Phases = []Phase{Enrolled, Assigned, Preflight, Ready, Fetching, Installing, Starting, Postflight, Done, Failed, Uninstalling, Removed}
 
+// Number is the phase's place in Phases, from 1, which is its number in the protocol; 0 for what is no phase.
+func (p Phase) Number() int { return slices.Index(Phases, p) + 1 }
+
+// Numbered is the phase of a number in the protocol, "" if there is none.
+func Numbered(n int) Phase {
+	if n < 1 || n > len(Phases) {
+		return ""
+	}
+	return Phases[n-1]
+}
+
 // underWay is what a host may say once it was told to install. It works on while nobody listens, so whatever it says
 // next may lie any number of phases ahead; a host that crashed redoes what it cannot prove to have finished, so it may
 // also lie behind.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"muster/internal/hosts"
+	syncv1 "muster/proto/muster/sync/v1"
 )
 
 // matrix is the whole table of transitions: "x" where a host that stands at the row's phase may say the column's. It is
@@ -99,5 +100,27 @@ func TestTallyCountsByTheNagiosNumbers(t *testing.T) {
 	ok, warning, critical, unknown := h.Tally()
 	if ok != 3 || warning != 1 || critical != 2 || unknown != 3 {
 		t.Errorf("got %d ok, %d warning, %d critical, %d unknown", ok, warning, critical, unknown)
+	}
+}
+
+func TestPhasesHaveTheNumbersOfTheProtocol(t *testing.T) {
+	if known, told := len(hosts.Phases), len(syncv1.Phase_name)-1; known != told {
+		t.Errorf("there are %d phases, the protocol has %d", known, told)
+	}
+	for _, p := range hosts.Phases {
+		if n := syncv1.Phase(p.Number()); n.String() != "PHASE_"+strings.ToUpper(string(p)) {
+			t.Errorf("%s is %v", p, n)
+		}
+		if back := hosts.Numbered(p.Number()); back != p {
+			t.Errorf("the number of %s is that of %s", p, back)
+		}
+	}
+	if n := hosts.Phase("nonsense").Number(); n != 0 {
+		t.Errorf("nonsense is %d", n)
+	}
+	for _, n := range []int{-1, 0, len(hosts.Phases) + 1} {
+		if p := hosts.Numbered(n); p != "" {
+			t.Errorf("%d is %s", n, p)
+		}
 	}
 }

@@ -24,28 +24,41 @@ const (
 
 // purpose is what one intermediate is for. There is one for each kind of certificate, and each can issue only its kind:
 // the usage and the names that an intermediate carries bind everything below it (RFC 5280, 4.2.1.10 and 4.2.1.12), so
-// not even the key of the hosts' intermediate can make a server certificate that a host would trust.
+// not even the key of the hosts' intermediate can make a server certificate that a host would trust. Hosts and operators
+// are both clients with a name of this cluster, which no constraint can tell apart: CA.Client does, by the intermediate.
 type purpose struct {
 	file      string
 	title     string
 	usage     x509.ExtKeyUsage
 	constrain func(template *x509.Certificate, cluster string)
+	// optional is one that a CA whose root key was taken away early does not have.
+	optional bool
 }
 
 var (
-	forHosts = purpose{"hosts-ca", "hosts", x509.ExtKeyUsageClientAuth, func(t *x509.Certificate, cluster string) {
-		t.PermittedURIDomains = []string{cluster}
-		t.ExcludedDNSDomains = []string{""} // the empty name is every name
-		t.ExcludedIPRanges = []*net.IPNet{
-			{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)},
-			{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
-		}
-	}}
+	forHosts = purpose{"hosts-ca", "hosts", x509.ExtKeyUsageClientAuth, onlyURIs, false}
 	// The coordinator's addresses are not known when the CA is made, so its names are free, but it names no host.
 	forServers = purpose{"server-ca", "servers", x509.ExtKeyUsageServerAuth, func(t *x509.Certificate, cluster string) {
 		t.ExcludedURIDomains = []string{cluster}
-	}}
+	}, false}
+	forOperators = purpose{"operators-ca", "operators", x509.ExtKeyUsageClientAuth, onlyURIs, true}
+
+	purposes = []purpose{forHosts, forServers, forOperators}
 )
+
+// onlyURIs lets an intermediate give names of this cluster and no address of a server.
+func onlyURIs(t *x509.Certificate, cluster string) {
+	t.PermittedURIDomains = []string{cluster}
+	t.ExcludedDNSDomains = []string{""} // the empty name is every name
+	t.ExcludedIPRanges = []*net.IPNet{
+		{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)},
+		{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
+	}
+}
+
+// subject is the name of an intermediate. The root signs no other CA, so the name tells what a chain is for, whichever
+// key the intermediate has by now.
+func (p purpose) subject(cluster string) string { return "muster " + cluster + " " + p.title }
 
 // issuer is a CA certificate and its key.
 type issuer struct {
@@ -102,7 +115,7 @@ func makeIntermediate(root issuer, p purpose, pub crypto.PublicKey, cluster stri
 	}
 	template := &x509.Certificate{
 		SerialNumber:                serial,
-		Subject:                     pkix.Name{CommonName: "muster " + cluster + " " + p.title},
+		Subject:                     pkix.Name{CommonName: p.subject(cluster)},
 		NotBefore:                   root.cert.NotBefore,
 		NotAfter:                    earliest(now.Add(intermediateLifetime), root.cert.NotAfter),
 		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,

@@ -31,6 +31,7 @@ func TestCreateWritesAPrivateDirectory(t *testing.T) {
 	}
 	want := map[string]os.FileMode{
 		"root.crt": 0o644, "root.key": 0o600, "hosts-ca.crt": 0o644, "hosts-ca.key": 0o600, "server-ca.crt": 0o644, "server-ca.key": 0o600,
+		"operators-ca.crt": 0o644, "operators-ca.key": 0o600,
 	}
 	if len(modes) != len(want) {
 		t.Errorf("files: %v", modes)
@@ -109,7 +110,7 @@ func TestLoadWorksWithTheRootKeyOffline(t *testing.T) {
 
 func TestLoadRefusesFilesThatAreNotWhole(t *testing.T) {
 	_, other := newCA(t, start)
-	files := []string{"root.crt", "root.key", "hosts-ca.crt", "hosts-ca.key", "server-ca.crt", "server-ca.key"}
+	files := []string{"root.crt", "root.key", "hosts-ca.crt", "hosts-ca.key", "server-ca.crt", "server-ca.key", "operators-ca.crt", "operators-ca.key"}
 	for name, damage := range map[string]func(t *testing.T, path string){
 		"zero bytes": func(t *testing.T, path string) { write(t, path, nil, 0o600) },
 		"half of it": func(t *testing.T, path string) { text := read(t, path); write(t, path, text[:len(text)/2], 0o600) },
@@ -138,8 +139,8 @@ func TestLoadRefusesFilesThatAreNotWhole(t *testing.T) {
 		}
 	}
 	for _, file := range files {
-		if file == "root.key" {
-			continue
+		if file == "root.key" || file == "operators-ca.crt" {
+			continue // both may be
 		}
 		t.Run(file+" is missing", func(t *testing.T) {
 			_, dir := newCA(t, start)
@@ -153,20 +154,22 @@ func TestLoadRefusesFilesThatAreNotWhole(t *testing.T) {
 }
 
 func TestLoadRefusesIntermediatesThatAreSwapped(t *testing.T) {
-	_, dir := newCA(t, start)
-	for _, ext := range []string{".crt", ".key"} {
-		hosts, servers := filepath.Join(dir, "hosts-ca"+ext), filepath.Join(dir, "server-ca"+ext)
-		h, s := read(t, hosts), read(t, servers)
-		write(t, hosts, s, 0o600)
-		write(t, servers, h, 0o600)
+	for _, other := range []string{"server-ca", "operators-ca"} {
+		_, dir := newCA(t, start)
+		for _, ext := range []string{".crt", ".key"} {
+			hosts, others := filepath.Join(dir, "hosts-ca"+ext), filepath.Join(dir, other+ext)
+			h, o := read(t, hosts), read(t, others)
+			write(t, hosts, o, 0o600)
+			write(t, others, h, 0o600)
+		}
+		wantFileError(t, dir, func(e *identity.FileError) bool {
+			return strings.Contains(e.Problem, "not the intermediate certificate for hosts")
+		})
 	}
-	wantFileError(t, dir, func(e *identity.FileError) bool {
-		return strings.Contains(e.Problem, "not the intermediate certificate for hosts")
-	})
 }
 
 func TestLoadRefusesKeysThatOthersCanUse(t *testing.T) {
-	for _, file := range []string{"root.key", "hosts-ca.key", "server-ca.key"} {
+	for _, file := range []string{"root.key", "hosts-ca.key", "server-ca.key", "operators-ca.key"} {
 		for _, mode := range []os.FileMode{0o640, 0o604, 0o620, 0o601, 0o644} {
 			_, dir := newCA(t, start)
 			path := filepath.Join(dir, file)

@@ -34,9 +34,10 @@ func (c *CA) IssueHost(csr *CheckedCSR, id proof.HostID, now time.Time, ttl time
 	if ttl <= 0 || ttl > MaxHostTTL {
 		return fail(fmt.Errorf("lifetime %v is not in 0 to %v", ttl, MaxHostTTL))
 	}
-	if now.After(c.hosts.cert.NotAfter) {
-		return fail(fmt.Errorf("the intermediate for hosts expired at %s; put %s back and restart the coordinator",
-			c.hosts.cert.NotAfter.UTC().Format(time.RFC3339), rootKeyFile))
+	hosts := c.at.Load().hosts
+	if now.After(hosts.cert.NotAfter) {
+		return fail(fmt.Errorf("the intermediate for hosts expired at %s; put %s back: coordinator ca import",
+			hosts.cert.NotAfter.UTC().Format(time.RFC3339), rootKeyFile))
 	}
 	number, err := newSerial()
 	if err != nil {
@@ -45,15 +46,15 @@ func (c *CA) IssueHost(csr *CheckedCSR, id proof.HostID, now time.Time, ttl time
 	template := &x509.Certificate{
 		SerialNumber:          number,
 		NotBefore:             now.Add(-skew),
-		NotAfter:              earliest(now.Add(ttl), c.hosts.cert.NotAfter).UTC().Truncate(time.Second),
+		NotAfter:              earliest(now.Add(ttl), hosts.cert.NotAfter).UTC().Truncate(time.Second),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
 		URIs:                  []*url.URL{proof.URI(c.cluster, id)},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, c.hosts.cert, csr.public, c.hosts.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, hosts.cert, csr.public, hosts.key)
 	if err != nil {
 		return fail(err)
 	}
-	return [][]byte{der, c.hosts.cert.Raw}, Serial(template), template.NotAfter, nil
+	return [][]byte{der, hosts.cert.Raw}, Serial(template), template.NotAfter, nil
 }

@@ -136,6 +136,12 @@ func TestStolenIntermediateCannotLeaveItsPurpose(t *testing.T) {
 			x509.Certificate{URIs: uri("muster://demo/host/h-abcdefghijklm")}},
 		"the servers' makes a server certificate that names a host": {"server-ca", x509.ExtKeyUsageServerAuth,
 			x509.Certificate{URIs: uri("muster://demo/host/h-abcdefghijklm")}},
+		"the operators' makes a server certificate for an address": {"operators-ca", x509.ExtKeyUsageServerAuth,
+			x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1).To4()}}},
+		"the operators' names an operator of another cluster": {"operators-ca", x509.ExtKeyUsageClientAuth,
+			x509.Certificate{URIs: uri("muster://other/operator/alice")}},
+		"the operators' makes another CA": {"operators-ca", x509.ExtKeyUsageClientAuth,
+			x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, URIs: uri("muster://demo/operator/alice")}},
 		"the hosts' makes another CA": {"hosts-ca", x509.ExtKeyUsageClientAuth,
 			x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, URIs: uri("muster://demo/host/h-abcdefghijklm")}},
 	} {

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"muster/internal/durable"
 )
@@ -28,28 +31,53 @@ func readRootKey(dir string, root *x509.Certificate) (*ecdsa.PrivateKey, error) 
 	return key, nil
 }
 
+// Tend renews what is due, as Open does, in a CA that is in use.
+func (c *CA) Tend(now time.Time) error {
+	unlock, err := lock(c.dir, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	st, err := read(c.dir, c.cluster)
+	if err != nil {
+		return err
+	}
+	st, err = st.tend(c.dir, now)
+	c.at.Store(st)
+	return err
+}
+
+// tend brings the directory up to date. What it answers is good also beside an error.
+func (st *standing) tend(dir string, now time.Time) (*standing, error) {
+	err := rollForward(dir)
+	issuing, keyDir, placesErr := places(dir)
+	if err = errors.Join(err, placesErr); err != nil {
+		return st, err
+	}
+	a := st.authority
+	err = errors.Join(a.complete(issuing, keyDir, now), a.renew(issuing, keyDir, now))
+	return newStanding(a, st.rotation), err
+}
+
 // renew gives the intermediates that are due a new certificate for the same key. With the same key, one file is
 // replaced and not two, so no crash can tear a pair apart, and what was issued before stays valid.
-func (c *CA) renew(dir string, now time.Time) error {
+func (a *authority) renew(dir, keyDir string, now time.Time) error {
 	due := func(cert *x509.Certificate) bool {
-		return cert.NotAfter.Before(c.root.NotAfter) && renewalDue(cert, intermediateLifetime, now)
+		return cert != nil && cert.NotAfter.Before(a.root.NotAfter) && renewalDue(cert, intermediateLifetime, now)
 	}
-	if !due(c.hosts.cert) && !due(c.servers.cert) {
+	if !slices.ContainsFunc(a.held(), func(h held) bool { return due(h.cert) }) {
 		return nil
 	}
-	key, err := readRootKey(dir, c.root)
+	key, err := readRootKey(keyDir, a.root)
 	if err != nil || key == nil {
 		return err
 	}
-	root := issuer{c.root, key}
-	for _, r := range []struct {
-		purpose
-		*issuer
-	}{{forHosts, &c.hosts}, {forServers, &c.servers}} {
+	root := issuer{a.root, key}
+	for _, r := range a.held() {
 		if !due(r.cert) {
 			continue
 		}
-		cert, err := makeIntermediate(root, r.purpose, r.key.Public(), c.cluster, now)
+		cert, err := makeIntermediate(root, r.purpose, r.key.Public(), a.cluster, now)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,10 @@ const serverLifetime = 90 * 24 * time.Hour
 // ServerCertificate makes a certificate, with a fresh key that is never written anywhere, for a server that is reached
 // under these IP addresses and DNS names.
 func (c *CA) ServerCertificate(names []string, now time.Time) (tls.Certificate, error) {
+	return c.at.Load().serverCertificate(names, now)
+}
+
+func (st *standing) serverCertificate(names []string, now time.Time) (tls.Certificate, error) {
 	fail := func(err error) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("issuing a server certificate: %w", err)
 	}
@@ -26,9 +30,9 @@ func (c *CA) ServerCertificate(names []string, now time.Time) (tls.Certificate, 
 	if err != nil {
 		return fail(err)
 	}
-	if now.After(c.servers.cert.NotAfter) {
+	if now.After(st.servers.cert.NotAfter) {
 		return fail(fmt.Errorf("the intermediate for servers expired at %s; put %s back and restart the coordinator",
-			c.servers.cert.NotAfter.UTC().Format(time.RFC3339), rootKeyFile))
+			st.servers.cert.NotAfter.UTC().Format(time.RFC3339), rootKeyFile))
 	}
 	key, err := proof.NewKey()
 	if err != nil {
@@ -40,15 +44,15 @@ func (c *CA) ServerCertificate(names []string, now time.Time) (tls.Certificate, 
 	}
 	template := &x509.Certificate{
 		SerialNumber:          number,
-		NotBefore:             c.root.NotBefore,
-		NotAfter:              earliest(now.Add(serverLifetime), c.servers.cert.NotAfter),
+		NotBefore:             st.begins(),
+		NotAfter:              earliest(now.Add(serverLifetime), st.servers.cert.NotAfter),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 		IPAddresses:           addresses,
 		DNSNames:              dnsNames,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, c.servers.cert, key.Public(), c.servers.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, st.servers.cert, key.Public(), st.servers.key)
 	if err != nil {
 		return fail(err)
 	}
@@ -56,7 +60,20 @@ func (c *CA) ServerCertificate(names []string, now time.Time) (tls.Certificate, 
 	if err != nil {
 		return fail(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der, c.servers.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	chain := [][]byte{der, st.servers.cert.Raw}
+	if st.rotation != nil && st.rotation.cross != nil {
+		chain = append(chain, st.rotation.cross.Raw)
+	}
+	return tls.Certificate{Certificate: chain, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// begins is when the oldest root begins that a host may trust.
+func (st *standing) begins() time.Time {
+	first := st.root.NotBefore
+	for _, root := range st.roots() {
+		first = earliest(first, root.NotBefore)
+	}
+	return first
 }
 
 func splitNames(names []string) ([]net.IP, []string, error) {

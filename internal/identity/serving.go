@@ -15,15 +15,17 @@ type ServerCertificates struct {
 
 	mu      sync.Mutex
 	current tls.Certificate
+	by      *standing // what current was made by
 }
 
 // ServerCertificates makes the first certificate, so that bad names are an error at the start and not at a handshake.
 func (c *CA) ServerCertificates(names []string, clock func() time.Time) (*ServerCertificates, error) {
-	first, err := c.ServerCertificate(names, clock())
+	by := c.at.Load()
+	first, err := by.serverCertificate(names, clock())
 	if err != nil {
 		return nil, err
 	}
-	return &ServerCertificates{ca: c, names: slices.Clone(names), clock: clock, current: first}, nil
+	return &ServerCertificates{ca: c, names: slices.Clone(names), clock: clock, current: first, by: by}, nil
 }
 
 // GetCertificate is for tls.Config. If renewal fails, the certificate at hand is served for as long as it is valid.
@@ -31,14 +33,14 @@ func (s *ServerCertificates) GetCertificate(*tls.ClientHelloInfo) (*tls.Certific
 	now := s.clock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	leaf := s.current.Leaf
+	leaf, by := s.current.Leaf, s.ca.at.Load()
 	// One that ends with its CA cannot be prolonged; trying would cost a signature at each handshake.
-	prolongable := leaf.NotAfter.Before(s.ca.servers.cert.NotAfter)
+	prolongable := leaf.NotAfter.Before(by.servers.cert.NotAfter)
 	future := leaf.NotAfter.After(now.Add(serverLifetime)) // the clock was set back
-	if future || prolongable && renewalDue(leaf, serverLifetime, now) {
-		fresh, err := s.ca.ServerCertificate(s.names, now)
+	if future || by != s.by || prolongable && renewalDue(leaf, serverLifetime, now) {
+		fresh, err := by.serverCertificate(s.names, now)
 		if err == nil {
-			s.current = fresh
+			s.current, s.by = fresh, by
 		} else if now.After(leaf.NotAfter) {
 			return nil, err
 		}
@@ -50,8 +52,10 @@ func (s *ServerCertificates) GetCertificate(*tls.ClientHelloInfo) (*tls.Certific
 // ServerTLS is the TLS side of the door for hosts: 1.3 only, because the proof of possession is bound to its exporter.
 // A host that enrols has no certificate yet; one that shows a certificate must show one of this CA, valid now by the
 // clock of certs. There are no session tickets: a resumed session would carry an identity past its expiry.
+//
+// Whom it trusts follows the CA from one handshake to the next, so that a rotation cuts no connection.
 func (c *CA) ServerTLS(certs *ServerCertificates) *tls.Config {
-	return &tls.Config{
+	config := &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		GetCertificate:         certs.GetCertificate,
 		ClientAuth:             tls.VerifyClientCertIfGiven,
@@ -60,4 +64,10 @@ func (c *CA) ServerTLS(certs *ServerCertificates) *tls.Config {
 		NextProtos:             []string{"h2"},
 		Time:                   certs.clock,
 	}
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := config.Clone()
+		now.ClientCAs, now.GetConfigForClient = c.ClientPool(), nil
+		return now, nil
+	}
+	return config
 }

@@ -94,33 +94,61 @@ func TestMissingNamesEachRefOnce(t *testing.T) {
 	}
 }
 
+// fuzzedChains are the encoders that the fuzzer can choose from.
+var fuzzedChains = [][]string{{"raw"}, {"json"}, {"yaml"}, {"shell"}, {"systemd"}, {"url"}, {"base64"}, {"yaml", "shell"}, {"base64", "json"}, {"url", "systemd"}}
+
 func FuzzBind(f *testing.F) {
-	f.Add([]byte("a " + placeholder(testMarker, 0) + " b"))
-	f.Add([]byte(testMarker + "1@" + testMarker + "2@" + testMarker))
-	f.Add([]byte(testMarker[:20] + placeholder(testMarker, 3)))
-	binder, err := NewBinder(tableOf(
-		manifest.Slot{Ref: "Host.Name"}, manifest.Slot{Ref: "Host.Index"},
-		manifest.Slot{Ref: "Endpoint", Encode: []string{"yaml", "shell"}}, manifest.Slot{Ref: "Roster.master[0].Zone", Encode: []string{"base64"}},
-	), everyValue())
-	if err != nil {
-		f.Fatal(err)
+	for chain := range fuzzedChains {
+		f.Add([]byte("a $4@ b"), []byte("it's \"a\"\n$x {{ \\ é\x00"), byte(chain))
+		f.Add([]byte("$0@$1@$2@$3@$4@"), []byte("plain"), byte(chain))
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		// A fuzzer cannot guess the marker: $ stands for it.
+	for _, in := range []string{"", "$", "$0", "$0@", "$1@$2@$", "$$0@", "$10000@", "$9999999999999999999999@", "$-1@", "$00@", "$5@", testMarker[:20] + "$3@", "line\n$7@\n"} {
+		f.Add([]byte(in), []byte(testMarker+"0@"), byte(0))
+		f.Add([]byte(in), []byte("\xff\xfe"), byte(1))
+	}
+	f.Fuzz(func(t *testing.T, in, value []byte, chosen byte) {
+		chain := fuzzedChains[int(chosen)%len(fuzzedChains)]
+		// A fuzzer cannot guess the marker: $ stands for it, in the value of a hostile host, too.
 		in = bytes.ReplaceAll(in, []byte("$"), []byte(testMarker))
+		value = bytes.ReplaceAll(value, []byte("$"), []byte(testMarker))
+		slots := []manifest.Slot{
+			{Ref: "Host.Name"}, {Ref: "Host.Index"}, {Ref: "Endpoint", Encode: []string{"yaml", "shell"}},
+			{Ref: "Roster.master[0].Zone", Encode: []string{"base64"}}, {Ref: "Secret.word", Encode: chain},
+		}
+		values := everyValue()
+		values.SetSecret("word", value)
+		binder, err := NewBinder(tableOf(slots...), values)
+		if err != nil {
+			return
+		}
 		before := bytes.Clone(in)
 		out, err := binder.Bind(in)
 		if !bytes.Equal(in, before) {
 			t.Fatal("the input was changed")
 		}
 		if err != nil {
+			if len(value) > 12 && strings.Contains(err.Error(), string(value)) && !bytes.Contains(in, value) {
+				t.Fatalf("the error shows the secret %q: %v", value, err)
+			}
 			return
 		}
 		if bytes.Contains(out, []byte(testMarker)) {
 			t.Fatalf("a placeholder is left in %q", out)
 		}
-		if !bytes.Contains(in, []byte(testMarker)) && !bytes.Equal(in, out) {
-			t.Fatalf("%q became %q", in, out)
+		word, err := Encode(string(value), chain)
+		if err != nil {
+			if bytes.Contains(in, []byte(placeholder(testMarker, 4))) {
+				t.Fatalf("%q was bound, which cannot be written: %v", value, err)
+			}
+			word = "not used"
+		}
+		// One pass over the text, whatever the values are.
+		want := strings.NewReplacer(
+			placeholder(testMarker, 0), "h7.example", placeholder(testMarker, 1), "1", placeholder(testMarker, 2), `'"api.example:443"'`,
+			placeholder(testMarker, 3), "YQ==", placeholder(testMarker, 4), word,
+		).Replace(string(in))
+		if string(out) != want {
+			t.Fatalf("%q with %q by %q became %q, want %q", in, value, chain, out, want)
 		}
 		again, err := binder.Bind(out)
 		if err != nil || !bytes.Equal(again, out) {

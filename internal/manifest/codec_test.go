@@ -117,24 +117,3 @@ func TestDamagedText(t *testing.T) {
 		}
 	}
 }
-
-func FuzzDecodeManifest(f *testing.F) {
-	data, err := valid().Encode()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(data)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := manifest.DecodeManifest(data)
-		if err != nil {
-			return
-		}
-		again, err := m.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m2, err := manifest.DecodeManifest(again); err != nil || !reflect.DeepEqual(m, m2) {
-			t.Errorf("accepted %q, which does not come back: %v", data, err)
-		}
-	})
-}

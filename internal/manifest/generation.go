@@ -20,6 +20,8 @@ type Generation struct {
 	Files map[string]Blob `json:"files,omitempty"`
 	// Signing is nil where generations are not signed.
 	Signing *Signing `json:"signing,omitempty"`
+	// Attestation is nil where hosts join by tokens alone.
+	Attestation *Attestation `json:"attestation,omitempty"`
 }
 
 // Coordinator is how hosts reach the coordinator.

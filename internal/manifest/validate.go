@@ -105,6 +105,9 @@ func (g *Generation) Validate() error {
 			return bad("secret %s: %w", s.Name, err)
 		}
 	}
+	if err := g.Attestation.validate(g.Roles); err != nil {
+		return bad("attestation: %w", err)
+	}
 	for arch, blob := range g.Agents {
 		if err := blob.validate(); err != nil || !arch.Valid() {
 			return bad("bootstrap agent for %.20q: not a valid blob", arch)

@@ -24,13 +24,32 @@ func ParseRoot(rootPEM []byte) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("CA certificate: %w", err)
 	}
-	if !root.BasicConstraintsValid || !root.IsCA {
-		return nil, errors.New("CA certificate: it is not a CA's")
-	}
-	if err := root.CheckSignatureFrom(root); err != nil {
-		return nil, fmt.Errorf("CA certificate: not a root, or damaged: %w", err)
+	if err := checkRoot(root); err != nil {
+		return nil, err
 	}
 	return root, nil
+}
+
+// ParseRootDER is ParseRoot of a certificate in DER.
+func ParseRootDER(der []byte) (*x509.Certificate, error) {
+	root, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("CA certificate: %w", err)
+	}
+	if err := checkRoot(root); err != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+func checkRoot(root *x509.Certificate) error {
+	if !root.BasicConstraintsValid || !root.IsCA {
+		return errors.New("CA certificate: it is not a CA's")
+	}
+	if err := root.CheckSignatureFrom(root); err != nil {
+		return fmt.Errorf("CA certificate: not a root, or damaged: %w", err)
+	}
+	return nil
 }
 
 // ClientTLS is how a host connects to its coordinator: TLS 1.3 to a server whose certificate for serverName (a DNS name
@@ -44,11 +63,24 @@ func ClientTLS(rootPEM []byte, cert *tls.Certificate, serverName string, clock f
 	if err != nil {
 		return nil, err
 	}
+	return ClientTLSByRoots([]*x509.Certificate{root}, cert, serverName, clock)
+}
+
+// ClientTLSByRoots is ClientTLS for a host that was told by its coordinator which roots to trust, the newest first: two
+// while the CA is being rotated. The clock counts within the life of the newest, which the server's certificate is valid
+// at the beginning of, whichever root it leads to.
+func ClientTLSByRoots(trusted []*x509.Certificate, cert *tls.Certificate, serverName string, clock func() time.Time) (*tls.Config, error) {
+	if len(trusted) == 0 {
+		return nil, errors.New("no CA certificate to trust")
+	}
 	if serverName == "" {
 		return nil, errors.New("no name to expect in the coordinator's certificate")
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(root)
+	for _, root := range trusted {
+		roots.AddCert(root)
+	}
+	newest := trusted[0]
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		RootCAs:    roots,
@@ -56,11 +88,11 @@ func ClientTLS(rootPEM []byte, cert *tls.Certificate, serverName string, clock f
 		NextProtos: []string{"h2"},
 		Time: func() time.Time {
 			now := clock()
-			if now.Before(root.NotBefore) {
-				return root.NotBefore
+			if now.Before(newest.NotBefore) {
+				return newest.NotBefore
 			}
-			if now.After(root.NotAfter) {
-				return root.NotAfter
+			if now.After(newest.NotAfter) {
+				return newest.NotAfter
 			}
 			return now
 		},

@@ -40,8 +40,21 @@ const generalNameURI = 6
 // already; this reads its name. The certificate must carry one subject alternative name and nothing beside it: the URI
 // of a host of this cluster.
 func HostFromCertificate(cert *x509.Certificate, cluster string) (HostID, error) {
+	uri, err := SoleURI(cert)
+	if err != nil {
+		return "", fmt.Errorf("certificate names no host: %w", err)
+	}
+	id, err := ParseURI(uri, cluster)
+	if err != nil {
+		return "", fmt.Errorf("certificate names no host: %w", err)
+	}
+	return id, nil
+}
+
+// SoleURI is the URI that is the one subject alternative name of a certificate, byte for byte; any other name is an error.
+func SoleURI(cert *x509.Certificate) (string, error) {
 	if cert == nil {
-		return "", errors.New("no host certificate")
+		return "", errors.New("no certificate")
 	}
 	// cert.URIs holds parsed URLs, which have lost letter case and empty parts, and drops kinds of names that Go does
 	// not know: the extension itself is what the CA signed.
@@ -53,18 +66,14 @@ func HostFromCertificate(cert *x509.Certificate, cluster string) (HostID, error)
 		}
 		found++
 		if rest, err := asn1.Unmarshal(ext.Value, &names); err != nil || len(rest) > 0 {
-			return "", errors.New("certificate names no host: its subject alternative names are malformed")
+			return "", errors.New("its subject alternative names are malformed")
 		}
 	}
 	if found != 1 || len(names) != 1 {
-		return "", fmt.Errorf("certificate names no host: want one subject alternative name, got %d", len(names))
+		return "", fmt.Errorf("want one subject alternative name, got %d", len(names))
 	}
 	if n := names[0]; n.Class != asn1.ClassContextSpecific || n.Tag != generalNameURI || n.IsCompound {
-		return "", errors.New("certificate names no host: its subject alternative name is not a URI")
+		return "", errors.New("its subject alternative name is not a URI")
 	}
-	id, err := ParseURI(string(names[0].Bytes), cluster)
-	if err != nil {
-		return "", fmt.Errorf("certificate names no host: %w", err)
-	}
-	return id, nil
+	return string(names[0].Bytes), nil
 }

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// arithmetic are the functions that rules have beside those of every template. Numbers are int or float64.
+// arithmetic are functions for rules, and for files of software that wants other units than operators write. Numbers are
+// int or float64.
 var arithmetic = template.FuncMap{
 	"add": func(a, b any) (any, error) {
 		return calculate(a, b, (*big.Int).Add, func(x, y float64) float64 { return x + y })
@@ -27,6 +28,7 @@ var arithmetic = template.FuncMap{
 	"duration": duration,
 	"bytes":    size,
 	"has":      has,
+	"hostport": hostport,
 }
 
 var errTooLarge = errors.New("the result is too large a number")

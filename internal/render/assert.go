@@ -8,11 +8,9 @@ import (
 )
 
 // Assert evaluates a rule: a template over .Param and .Cluster that prints true or false.
-// Beside the functions of every template a rule has arithmetic, and duration and bytes, which make
-// numbers of texts such as 30s and 512MiB. The file is named in errors, each of which is an *Error.
+// The file is named in errors, each of which is an *Error.
 func Assert(file, text string, params map[string]any, cluster ClusterInfo) (bool, error) {
 	r := New(Context{Param: params, Cluster: cluster}, late.NewSpace(late.Marker([32]byte{}), late.Spec{})).without("Role", "Host", "Roster", "Secret")
-	r.extra = arithmetic
 	out, err := r.Render(file, []byte(text))
 	if err != nil {
 		return false, err

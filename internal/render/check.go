@@ -26,7 +26,15 @@ func (x *execution) checks() template.FuncMap {
 var shallow = map[string]bool{"len": true, "index": true, "slice": true, "and": true, "or": true, "not": true}
 
 func (x *execution) checkArgument(function string, v reflect.Value) (reflect.Value, error) {
-	if v = concrete(v); v.Kind() == reflect.String {
+	if v = concrete(v); v.IsValid() && !shallow[function] {
+		if w, found := withheldIn(v.Interface()); found {
+			return v, withheldError{w, function}
+		}
+	}
+	if x.encoders[function] != nil {
+		return v, nil
+	}
+	if v.Kind() == reflect.String {
 		// Handling long text again and again takes time, too.
 		x.steps += v.Len() / bytesPerStep
 	}
@@ -47,6 +55,9 @@ func (x *execution) checkArgument(function string, v reflect.Value) (reflect.Val
 
 func (x *execution) checkShallow(use string, v reflect.Value) (reflect.Value, error) {
 	if v = concrete(v); v.IsValid() {
+		if w, ok := v.Interface().(withheld); ok {
+			return v, withheldError{w, use}
+		}
 		if ref, found := x.space.Find(v.Interface()); found {
 			return v, late.Misuse(ref, use)
 		}
@@ -68,6 +79,9 @@ func (x *execution) checkPrint(shown string, v reflect.Value) (reflect.Value, er
 	v = concrete(v)
 	if !v.IsValid() {
 		return v, &late.Error{Message: shown + " is null", Remedy: "give the parameter a value or a default, or print it inside of {{ with }}"}
+	}
+	if w, ok := v.Interface().(withheld); ok {
+		return v, withheldError{w, "a template"}
 	}
 	if value, ok := v.Interface().(late.Value); ok {
 		if late.Ref(value) == "Host.Index" && !x.counted {
@@ -129,6 +143,8 @@ func kindOf(v reflect.Value) string {
 		return "null"
 	}
 	switch v.Interface().(type) {
+	case withheld:
+		return "a value that is writeOnly"
 	case late.Value:
 		return "a late value"
 	case late.Host:

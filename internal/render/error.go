@@ -13,6 +13,8 @@ type Error struct {
 	Line, Column int
 	Message      string
 	Remedy       string
+	// Always says that it is wrong whatever the parameters are, not only with those at hand.
+	Always bool
 }
 
 // Error gives everything in one line, as in "etcd.conf:3:12: message; remedy".

@@ -48,6 +48,8 @@ func TestLateValuesCanOnlyBePrinted(t *testing.T) {
 		{"and", "{{ and .Param.on .Host.Name }}", "1:18", "Host.Name", "and"},
 		{"or", "{{ or .Param.empty .Host.Name }}", "1:20", "Host.Name", "or"},
 		{"not", "{{ not .Host.Name }}", "1:8", "Host.Name", "not"},
+		{"an address with a port", "{{ hostport .Host.Address 53 }}", "1:13", "Host.Address", "hostport"},
+		{"arithmetic", "{{ add .Host.Index 1 }}", "1:8", "Host.Index", "add"},
 		{"a length", "{{ len .Host.Name }}", "1:8", "Host.Name", "len"},
 		{"a map's key", "{{ index .Param .Host.Name }}", "1:17", "Host.Name", "index"},
 		{"a list's index", "{{ index .Roster.master .Host.Index }}", "1:25", "Host.Index", "index"},

@@ -96,6 +96,11 @@ func (x *execution) execError(err error) *Error {
 	bytes, _ := strconv.Atoi(found[2])
 	line := x.line(e.Line)
 	e.Column = 1 + len([]rune(line[:min(bytes, len(line))]))
+	var refused withheldError
+	if errors.As(err, &refused) {
+		e.Message, e.Remedy, e.Always = refused.Error(), withheldRemedy, true
+		return e
+	}
 	var ours *late.Error
 	if errors.As(err, &ours) {
 		e.Message, e.Remedy = ours.Message, ours.Remedy

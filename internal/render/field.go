@@ -54,6 +54,8 @@ func (x *execution) explainField(node, message string) (string, string) {
 		case []late.Member:
 			return at + " is a list of members, so it has no field " + strconv.Quote(name),
 				"use {{ range " + at + " }} or {{ (index " + at + " 0)." + name + " }}"
+		case withheld:
+			return withheldError{v, "a template"}.Error(), withheldRemedy
 		case nil:
 			return at + " is null, so it has no field " + strconv.Quote(name), "give the parameter a value or a default, or use it inside of {{ with }}"
 		default:

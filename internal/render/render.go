@@ -32,8 +32,8 @@ func (r *Renderer) Render(file string, text []byte) ([]byte, error) {
 	if _, found := r.space.Find(string(text)); found {
 		return nil, &Error{File: file, Message: "the template holds a placeholder of this generation", Remedy: "write {{ .Host.Name }} and so on instead"}
 	}
-	run := &execution{Renderer: r, file: file, text: string(text)}
-	t, err := template.New(rootName).Option("missingkey=error").Funcs(r.space.Functions()).Funcs(r.replaced()).Funcs(r.extra).Parse(run.text)
+	run := &execution{Renderer: r, file: file, text: string(text), encoders: r.space.Functions()}
+	t, err := template.New(rootName).Option("missingkey=error").Funcs(run.encoders).Funcs(r.replaced()).Funcs(arithmetic).Parse(run.text)
 	if err != nil {
 		return nil, run.parseError(err)
 	}
@@ -58,6 +58,8 @@ func (r *Renderer) Render(file string, text []byte) ([]byte, error) {
 type execution struct {
 	*Renderer
 	file, text string
+	// encoders are the functions that take late values.
+	encoders map[string]any
 	// steps counts range iterations, included templates and long arguments, depth how far templates are nested.
 	steps, depth int
 }

@@ -22,7 +22,7 @@ func testContext() Context {
 	return Context{
 		Param: map[string]any{
 			"port": float64(2379), "big": float64(21000000), "ratio": 0.5, "exact": json.Number("12"), "tenth": json.Number("0.1"),
-			"int64": int64(-5), "uint64": uint64(7), "max": uint64(math.MaxUint64), "name": "etcd", "empty": "",
+			"int64": int64(-5), "uint64": uint64(7), "max": uint64(math.MaxUint64), "name": "etcd", "size": "512MiB", "empty": "",
 			"on": true, "null": nil, "list": []any{"a", "b"}, "db": map[string]any{"host": "h", "port": 1},
 		},
 		Cluster: ClusterInfo{Name: "demo", Root: "/opt/demo", Data: "/var/lib/demo"},
@@ -74,6 +74,8 @@ func TestTemplates(t *testing.T) {
 		{"comparisons work", `{{ eq .Param.name "x" "etcd" }} {{ ne 1 2 }} {{ lt .Param.port 5 }} {{ ge .Param.ratio 0.5 }} {{ eq .Param.null nil }}`, "true true false true true"},
 		{"a missing key is null for index", `{{ if index .Param "nothing" }}{{ else }}none{{ end }}`, "none"},
 		{"index works on lists, maps and text", `{{ index .Param.list 1 }} {{ index .Param "db" "host" }} {{ index "a" 0 }}`, "b h 97"},
+		{"units can be converted", `{{ bytes .Param.size }} {{ div (duration "1m30s") (duration "1ms") }} {{ add .Param.port 1 }}{{ if has .Param.list "b" }} b{{ end }}`, "536870912 90000 2380 b"},
+		{"a port can be added", `{{ hostport "10.0.0.1" 53 }} {{ hostport "fd00::1" "53" }} {{ hostport "ns.example.com:54" 53 }} {{ hostport "[fd00::1]:54" 53 }} {{ hostport "ns" .Param.port }}`, "10.0.0.1:53 [fd00::1]:53 ns.example.com:54 [fd00::1]:54 ns:2379"},
 		{"range takes numbers, and breaks and continues", "{{ range $i := 9 }}{{ if eq $i 1 }}{{ continue }}{{ end }}{{ if eq $i 4 }}{{ break }}{{ end }}{{ $i }}{{ else }}x{{ end }}", "023"},
 		{"range over null does nothing", "{{ range .Param.null }}x{{ else }}none{{ end }}", "none"},
 		{"a dollar reaches the root", "{{ range .Param.list }}{{ $.Host.Name }}{{ . }} {{ end }}", "m1a m1b "},

@@ -78,8 +78,7 @@ func (x *execution) pipe(p *parse.PipeNode) {
 		for _, arg := range cmd.Args {
 			x.operand(arg)
 		}
-		name, checked := x.function(cmd)
-		if checked {
+		if name, ok := function(cmd); ok {
 			for j, arg := range cmd.Args[1:] {
 				cmd.Args[j+1] = wrapped(arg, name)
 			}
@@ -92,14 +91,13 @@ func (x *execution) pipe(p *parse.PipeNode) {
 	p.Cmds = cmds
 }
 
-// function names the function that a command calls, unless it is an encoder: those take late values.
-func (x *execution) function(cmd *parse.CommandNode) (name string, checked bool) {
+// function names the function that a command calls.
+func function(cmd *parse.CommandNode) (name string, ok bool) {
 	id, ok := cmd.Args[0].(*parse.IdentifierNode)
 	if !ok {
 		return "", false
 	}
-	_, encoder := x.space.Functions()[id.Ident]
-	return id.Ident, !encoder
+	return id.Ident, true
 }
 
 // operand descends into parentheses. It also moves a field's position, which the parser puts at the second name of a

@@ -3,55 +3,106 @@
 package rpc
 
 import (
-	"context"
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
+	"muster/internal/coordinator"
 	enrolmentv1 "muster/proto/muster/enrolment/v1"
 	operatorv1 "muster/proto/muster/operator/v1"
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
-// Identity is the kind of a caller.
+// Identity is what a caller is. Each level of operators may do all that the one below may, and no host is one of them.
 type Identity string
 
-// The kinds of callers. Anyone is a connection that has shown nothing.
+// The identities. Anyone is a connection that has shown nothing.
 const (
 	Anyone   Identity = "anyone"
 	HostCert Identity = "host"
-	Operator Identity = "operator"
+	Viewer   Identity = Identity(coordinator.Viewer)
+	Operator Identity = Identity(coordinator.Operator)
+	Admin    Identity = Identity(coordinator.Admin)
 )
 
-// Table says who may call which method. What is not in it is denied, and a server with such a method does not start.
-var Table = map[string]Identity{
-	enrolmentv1.EnrolmentService_Enroll_FullMethodName: Anyone,
+// Rule says who may call a method: For is the least identity, Condition what else must hold, in words. The core sees to
+// the condition, in the transaction that the call is about.
+type Rule struct {
+	For       Identity
+	Condition string
+}
 
-	syncv1.SyncService_Sync_FullMethodName:  HostCert,
-	syncv1.SyncService_Renew_FullMethodName: HostCert,
+// Admits says whether a caller of this identity may call.
+func (r Rule) Admits(is Identity) bool {
+	return r.For == Anyone || r.For == is && is != "" || coordinator.Level(is).AtLeast(coordinator.Level(r.For))
+}
 
-	operatorv1.OperatorService_GetCluster_FullMethodName:  Operator,
-	operatorv1.OperatorService_ListHosts_FullMethodName:   Operator,
-	operatorv1.OperatorService_GetHost_FullMethodName:     Operator,
-	operatorv1.OperatorService_WatchHosts_FullMethodName:  Operator,
-	operatorv1.OperatorService_ListEvents_FullMethodName:  Operator,
-	operatorv1.OperatorService_CreateToken_FullMethodName: Operator,
-	operatorv1.OperatorService_ListTokens_FullMethodName:  Operator,
-	operatorv1.OperatorService_RevokeToken_FullMethodName: Operator,
-	operatorv1.OperatorService_CreateSeed_FullMethodName:  Operator,
-	operatorv1.OperatorService_RecordPush_FullMethodName:  Operator,
-	operatorv1.OperatorService_AssignHost_FullMethodName:  Operator,
-	operatorv1.OperatorService_RetryHost_FullMethodName:   Operator,
-	operatorv1.OperatorService_RemoveHost_FullMethodName:  Operator,
+const (
+	newest  = "by a certificate that was neither replaced nor ended; acts on its own record only"
+	byToken = "a join token that is known, not expired, not used up, for this address; a proof of the key on this connection"
+)
 
-	operatorv1.OperatorService_SetSecret_FullMethodName:      Operator,
-	operatorv1.OperatorService_GenerateSecret_FullMethodName: Operator,
-	operatorv1.OperatorService_ListSecrets_FullMethodName:    Operator,
-	operatorv1.OperatorService_RekeySecrets_FullMethodName:   Operator,
-	operatorv1.OperatorService_ExportSecrets_FullMethodName:  Operator,
+// Table says who may call which method, through whichever door. What is not in it is denied, and a server with such a
+// method does not start. Callers on the Unix socket are admins when they are root or the coordinator's user, and else
+// nobody; operators elsewhere are what the store says of them at this call.
+var Table = map[string]Rule{
+	enrolmentv1.EnrolmentService_Enroll_FullMethodName: {Anyone, byToken},
+
+	syncv1.SyncService_Sync_FullMethodName:  {HostCert, newest},
+	syncv1.SyncService_Renew_FullMethodName: {HostCert, newest},
+
+	operatorv1.OperatorService_GetCluster_FullMethodName:   {Viewer, ""},
+	operatorv1.OperatorService_ListHosts_FullMethodName:    {Viewer, ""},
+	operatorv1.OperatorService_GetHost_FullMethodName:      {Viewer, ""},
+	operatorv1.OperatorService_WatchHosts_FullMethodName:   {Viewer, "ends when the operator is revoked"},
+	operatorv1.OperatorService_ListEvents_FullMethodName:   {Viewer, ""},
+	operatorv1.OperatorService_ListTokens_FullMethodName:   {Viewer, "no token's text is kept"},
+	operatorv1.OperatorService_ListSecrets_FullMethodName:  {Viewer, "no value is in the answer"},
+	operatorv1.OperatorService_GetAuthority_FullMethodName: {Viewer, "no key is in the answer"},
+
+	operatorv1.OperatorService_CreateToken_FullMethodName: {Operator, ""},
+	operatorv1.OperatorService_RevokeToken_FullMethodName: {Operator, ""},
+	operatorv1.OperatorService_CreateSeed_FullMethodName:  {Operator, ""},
+	operatorv1.OperatorService_GetPush_FullMethodName:     {Operator, ""},
+	operatorv1.OperatorService_RecordPush_FullMethodName:  {Operator, ""},
+	operatorv1.OperatorService_AssignHost_FullMethodName:  {Operator, "the host waits, and the role has a place"},
+	operatorv1.OperatorService_RetryHost_FullMethodName:   {Operator, "the host has failed"},
+	operatorv1.OperatorService_RemoveHost_FullMethodName:  {Operator, ""},
+	operatorv1.OperatorService_ReleaseHost_FullMethodName: {Operator, "the host is in quarantine"},
+
+	operatorv1.OperatorService_SetSecret_FullMethodName:       {Admin, "the bundle declares it"},
+	operatorv1.OperatorService_GenerateSecret_FullMethodName:  {Admin, "the bundle declares it"},
+	operatorv1.OperatorService_RekeySecrets_FullMethodName:    {Admin, ""},
+	operatorv1.OperatorService_ExportSecrets_FullMethodName:   {Admin, "those of one role"},
+	operatorv1.OperatorService_CreateOperator_FullMethodName:  {Admin, "the name is not in use"},
+	operatorv1.OperatorService_ListOperators_FullMethodName:   {Admin, ""},
+	operatorv1.OperatorService_RevokeOperator_FullMethodName:  {Admin, ""},
+	operatorv1.OperatorService_RotateAuthority_FullMethodName: {Admin, ""},
+	operatorv1.OperatorService_FinishAuthority_FullMethodName: {Admin, ""},
+}
+
+// Row is one line of the table as it is shown.
+type Row struct {
+	Service, Method string
+	Rule
+}
+
+// Rows are the table, by service, then by who may call, the least first.
+func Rows() []Row {
+	order := []Identity{Anyone, HostCert, Viewer, Operator, Admin}
+	var rows []Row
+	for _, name := range slices.Sorted(maps.Keys(Table)) {
+		service, method, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+		rows = append(rows, Row{Service: service[strings.LastIndexByte(service, '.')+1:], Method: method, Rule: Table[name]})
+	}
+	slices.SortStableFunc(rows, func(a, b Row) int {
+		return cmp.Or(strings.Compare(a.Service, b.Service), slices.Index(order, a.For)-slices.Index(order, b.For))
+	})
+	return rows
 }
 
 // Covered returns an error that names the methods of the server which the table does not have.
@@ -59,7 +110,7 @@ func Covered(server *grpc.Server) error {
 	var missing []string
 	for service, info := range server.GetServiceInfo() {
 		for _, m := range info.Methods {
-			if name := "/" + service + "/" + m.Name; Table[name] == "" {
+			if name := "/" + service + "/" + m.Name; Table[name].For == "" {
 				missing = append(missing, name)
 			}
 		}
@@ -69,64 +120,4 @@ func Covered(server *grpc.Server) error {
 	}
 	slices.Sort(missing)
 	return fmt.Errorf("methods without a row in the authorisation table: %v", missing)
-}
-
-// identify is how a door finds out who calls: the context it returns carries the caller.
-type identify func(ctx context.Context) (context.Context, Identity, error)
-
-// authorize applies the table to every call through one door. What inside answers, callers are told of a failure that is
-// nobody's fault but the coordinator's.
-func authorize(who identify, inside func(error) string) (grpc.UnaryServerInterceptor, grpc.StreamServerInterceptor) {
-	check := func(ctx context.Context, method string) (context.Context, error) {
-		want := Table[method]
-		if want == "" {
-			return nil, status.Error(codes.PermissionDenied, "denied")
-		}
-		if want == Anyone {
-			return ctx, nil
-		}
-		known, is, err := who(ctx)
-		if err != nil {
-			return nil, statusOf(err, inside)
-		}
-		if is != want {
-			return nil, status.Errorf(codes.PermissionDenied, "this call is for the %s, not for %s", want, is)
-		}
-		return known, nil
-	}
-	unary := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-		ctx, err := check(ctx, info.FullMethod)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := next(ctx, req)
-		return resp, statusOf(err, inside)
-	}
-	stream := func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-		ctx, err := check(ss.Context(), info.FullMethod)
-		if err != nil {
-			return err
-		}
-		return statusOf(next(srv, &knownStream{ss, ctx}), inside)
-	}
-	return unary, stream
-}
-
-type knownStream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (s *knownStream) Context() context.Context { return s.ctx }
-
-type callerKey struct{}
-
-func withCaller(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, callerKey{}, name)
-}
-
-// caller is the verified name of who calls: a host's identity, or the operator's.
-func caller(ctx context.Context) string {
-	name, _ := ctx.Value(callerKey{}).(string)
-	return name
 }

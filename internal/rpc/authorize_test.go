@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"maps"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -14,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"muster/internal/coordinator"
 	"muster/internal/identity"
 	"muster/internal/rpc"
 	enrolmentv1 "muster/proto/muster/enrolment/v1"
@@ -21,52 +26,142 @@ import (
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
-// Each caller calls each method through each door with an empty message. What is not the caller's is denied before
-// anything looks at the message, and what is, is not.
+// someone is a caller of the test: how it connects, and what is expected of it whatever the table says of methods.
+type someone struct {
+	is   rpc.Identity // what it is held against the table as
+	conn *grpc.ClientConn
+	// shut is the answer to everything but what is for anyone; everything, when the connection itself is refused.
+	shut  codes.Code
+	event string // the kind that a refusal leaves
+	actor string // in that event
+}
+
+// everybody is one of each kind that there is.
+func everybody(s *site) map[string]someone {
+	s.Helper()
+	removed := s.join("agent", 1)
+	if _, err := s.operator.RemoveHost(context.Background(), &operatorv1.RemoveHostRequest{Host: string(removed.id)}); err != nil {
+		s.Fatal(err)
+	}
+	host := s.join("agent", 2)
+	revoked := s.operate("rita", coordinator.Admin, time.Hour)
+	if _, err := s.operator.RevokeOperator(context.Background(), &operatorv1.RevokeOperatorRequest{Name: "rita"}); err != nil {
+		s.Fatal(err)
+	}
+	alive := s.connect(s.operate("eve", coordinator.Admin, time.Minute))
+	if _, err := operatorv1.NewOperatorServiceClient(alive).GetCluster(context.Background(), &operatorv1.GetClusterRequest{}); err != nil {
+		s.Fatal(err)
+	}
+	expired := s.operate("ed", coordinator.Admin, time.Minute)
+	viewer, operator, admin := s.operate("vera", coordinator.Viewer, time.Hour), s.operate("otto", coordinator.Operator, time.Hour), s.operate("ada", coordinator.Admin, time.Hour)
+	s.advance(2 * time.Minute)
+	all := map[string]someone{
+		"nobody":                                  {is: rpc.Anyone, conn: s.connect(nil), event: "call-denied"},
+		"a host":                                  {is: rpc.HostCert, conn: host.conn, event: "call-denied", actor: "host " + string(host.id)},
+		"a removed host":                          {conn: removed.conn, shut: codes.PermissionDenied, event: "host-denied"},
+		"a host of another CA":                    {conn: s.connect(newSite(s).join("agent", 1).cert), shut: codes.Unavailable, event: "certificate-refused"},
+		"a host's key with a forged name":         {conn: s.connect(s.forged("hosts-ca", "muster://demo/operator/ada")), shut: codes.PermissionDenied, event: "certificate-refused"},
+		"an operator's key with a host's name":    {conn: s.connect(s.forged("operators-ca", "muster://demo/host/"+string(host.id))), shut: codes.PermissionDenied, event: "certificate-refused"},
+		"an operator that was never made":         {conn: s.connect(s.forged("operators-ca", "muster://demo/operator/mallory")), shut: codes.PermissionDenied, event: "operator-denied", actor: "operator mallory"},
+		"an operator's name again":                {conn: s.connect(s.forged("operators-ca", "muster://demo/operator/ada")), shut: codes.PermissionDenied, event: "operator-denied", actor: "operator ada"},
+		"a viewer":                                {is: rpc.Viewer, conn: s.connect(viewer), event: "call-denied", actor: "operator vera (viewer)"},
+		"an operator":                             {is: rpc.Operator, conn: s.connect(operator), event: "call-denied", actor: "operator otto (operator)"},
+		"an admin":                                {is: rpc.Admin, conn: s.connect(admin), event: "call-denied", actor: "operator ada (admin)"},
+		"a revoked admin":                         {conn: s.connect(revoked), shut: codes.PermissionDenied, event: "operator-denied", actor: "operator rita"},
+		"an expired admin":                        {conn: s.connect(expired), shut: codes.Unavailable, event: "certificate-refused"},
+		"an expired admin on a living connection": {conn: alive, shut: codes.PermissionDenied, event: "operator-denied", actor: "operator eve"},
+		"root on the socket":                      {is: rpc.Admin, conn: dial(s, "unix:"+s.socket, insecure.NewCredentials())},
+	}
+	if os.Getuid() == 0 {
+		for path := s.socket; path != os.TempDir() && path != "/"; path = filepath.Dir(path) {
+			if err := os.Chmod(path, 0o777); err != nil {
+				s.Fatal(err)
+			}
+		}
+		all["another user on the socket"] = someone{is: rpc.Anyone, conn: dialThrough(s, connectAs(s, 65534, s.socket)), event: "call-denied", actor: "uid 65534"}
+	}
+	return all
+}
+
+// Each caller calls each method over a real connection with an empty message. What is not the caller's is denied before
+// anything looks at the message, leaves an event and changes nothing; what is, is not.
 func TestEveryMethodIsForWhomTheTableSaysAndForNobodyElse(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	h := s.join("agent", 1)
-	callers := map[rpc.Identity]*grpc.ClientConn{
-		rpc.Anyone:   s.connect(nil),
-		rpc.HostCert: h.conn,
-		rpc.Operator: dial(t, "unix:"+s.socket, insecure.NewCredentials()),
-	}
-	atHostsDoor := map[string]bool{
-		enrolmentv1.EnrolmentService_Enroll_FullMethodName: true,
-		syncv1.SyncService_Sync_FullMethodName:             true,
-		syncv1.SyncService_Renew_FullMethodName:            true,
-	}
+	callers := everybody(s)
 	methods := slices.Sorted(maps.Keys(rpc.Table))
 	methods = append(methods, "/muster.sync.v1.SyncService/Nothing", "/muster.none.v1.NoService/Nothing", "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
 	for _, method := range methods {
-		for caller, conn := range callers {
+		for _, name := range slices.Sorted(maps.Keys(callers)) {
+			who := callers[name]
+			rule, known := rpc.Table[method]
+			onSocket := strings.HasSuffix(name, "on the socket")
 			before := s.state()
-			ctx, cancel := context.WithCancel(t.Context())
-			code := status.Code(call(ctx, conn, method))
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			code := status.Code(call(ctx, who.conn, method))
 			cancel()
-			want := rpc.Table[method]
-			if want == caller || want == rpc.Anyone && caller != rpc.Operator {
-				if code == codes.PermissionDenied || code == codes.Unauthenticated || code == codes.Unimplemented {
-					t.Errorf("%s for %s: %v", method, caller, code)
+			switch {
+			case who.shut == codes.Unavailable && code == codes.Unavailable:
+				s.wantRefusal(who, "")
+			case !known || onSocket && !strings.Contains(method, "OperatorService"):
+				if code != codes.Unimplemented {
+					t.Errorf("%s for %s: %v, want Unimplemented: that door does not have it", method, name, code)
 				}
-				continue
+			case rule.For == rpc.Anyone || who.shut == codes.OK && allowed(rule.For, who.is):
+				if code == codes.PermissionDenied || code == codes.Unauthenticated || code == codes.Unimplemented {
+					t.Errorf("%s for %s: %v, and the table allows it", method, name, code)
+				}
+				continue // it may change something
+			case who.shut != codes.OK:
+				if code != who.shut {
+					t.Errorf("%s for %s: %v, want %v", method, name, code, who.shut)
+				}
+				s.wantRefusal(who, "")
+			default:
+				want := codes.PermissionDenied
+				if name == "nobody" {
+					want = codes.Unauthenticated
+				}
+				if code != want {
+					t.Errorf("%s for %s: %v, want %v", method, name, code, want)
+				}
+				s.wantRefusal(who, path.Base(method)+": ")
 			}
 			s.wantState(before)
-			switch {
-			case want == "" || atHostsDoor[method] == (caller == rpc.Operator):
-				// That door does not have the method at all.
-				if code != codes.Unimplemented {
-					t.Errorf("%s for %s: %v, want Unimplemented", method, caller, code)
-				}
-			case caller == rpc.Anyone:
-				if code != codes.Unauthenticated {
-					t.Errorf("%s for %s: %v, want Unauthenticated", method, caller, code)
-				}
-			default:
-				t.Errorf("%s for %s: %v, and no rule says so", method, caller, code)
-			}
 		}
+	}
+}
+
+// allowed is the meaning of the table, said a second time.
+func allowed(rule, is rpc.Identity) bool {
+	switch rule {
+	case rpc.HostCert:
+		return is == rpc.HostCert
+	case rpc.Viewer:
+		return is == rpc.Viewer || is == rpc.Operator || is == rpc.Admin
+	case rpc.Operator:
+		return is == rpc.Operator || is == rpc.Admin
+	case rpc.Admin:
+		return is == rpc.Admin
+	}
+	return false
+}
+
+// wantRefusal wants an event that says who was refused what, and from where.
+func (s *site) wantRefusal(who someone, begin string) {
+	s.Helper()
+	from := "127.0.0.1"
+	if strings.HasPrefix(who.actor, "uid") {
+		from = "unix socket"
+	}
+	events, err := s.core.Events(context.Background(), coordinator.EventFilter{Kind: who.event, Actor: who.actor}, 10_000)
+	if err != nil {
+		s.Fatal(err)
+	}
+	if !slices.ContainsFunc(events, func(e coordinator.Event) bool {
+		return strings.HasPrefix(e.Message, begin) && e.Message != "" && e.From == from
+	}) {
+		s.Errorf("no event %s by %q from %s that begins with %q", who.event, who.actor, from, begin)
 	}
 }
 
@@ -87,13 +182,13 @@ func TestTheTableHasEveryMethodOfTheProtocol(t *testing.T) {
 	for _, desc := range []grpc.ServiceDesc{enrolmentv1.EnrolmentService_ServiceDesc, syncv1.SyncService_ServiceDesc, operatorv1.OperatorService_ServiceDesc} {
 		for _, m := range desc.Methods {
 			count++
-			if rpc.Table["/"+desc.ServiceName+"/"+m.MethodName] == "" {
+			if rpc.Table["/"+desc.ServiceName+"/"+m.MethodName].For == "" {
 				t.Errorf("%s/%s is not in the table", desc.ServiceName, m.MethodName)
 			}
 		}
 		for _, m := range desc.Streams {
 			count++
-			if rpc.Table["/"+desc.ServiceName+"/"+m.StreamName] == "" {
+			if rpc.Table["/"+desc.ServiceName+"/"+m.StreamName].For == "" {
 				t.Errorf("%s/%s is not in the table", desc.ServiceName, m.StreamName)
 			}
 		}

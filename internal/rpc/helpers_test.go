@@ -46,6 +46,7 @@ type site struct {
 	testing.TB
 	core     *coordinator.Service
 	ca       *identity.CA
+	caDir    string
 	store    store.Store
 	address  string
 	read     atomic.Int64 // bytes that the hosts' door has taken from the network
@@ -69,7 +70,8 @@ func newSite(t testing.TB) *site {
 	var err error
 	s.store, err = store.OpenBolt(filepath.Join(t.TempDir(), "store.db"))
 	must(err)
-	s.ca, err = identity.Create(filepath.Join(t.TempDir(), "ca"), cluster, start)
+	s.caDir = filepath.Join(t.TempDir(), "ca")
+	s.ca, err = identity.Create(s.caDir, cluster, start)
 	must(err)
 	digest := manifest.Digest(strings.Repeat("d", 64))
 	blob := manifest.Blob{Digest: digest, Size: 1}
@@ -425,7 +427,7 @@ func (s *site) state() map[string]string {
 	state := make(map[string]string)
 	if err := s.store.View(context.Background(), func(r store.Reader) error {
 		return r.Scan("", "", func(key string, value []byte) (bool, error) {
-			if !strings.HasPrefix(key, "events/") {
+			if !strings.HasPrefix(key, "events/") && !strings.HasPrefix(key, "notes/") {
 				state[key] = string(value)
 			}
 			return true, nil

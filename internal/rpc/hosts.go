@@ -17,10 +17,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"muster/internal/coordinator"
+	"muster/internal/gate"
 	"muster/internal/hosts"
 	"muster/internal/identity"
 	"muster/internal/proof"
 	enrolmentv1 "muster/proto/muster/enrolment/v1"
+	operatorv1 "muster/proto/muster/operator/v1"
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
@@ -31,30 +33,22 @@ const (
 	enrolsAtATime = 512
 )
 
-// NewHostServer is the door for hosts: enrolment without a certificate, sync with one.
+// NewHostServer is the door to the network: for hosts, which enrol without a certificate and sync with one, and for
+// operators with a credential.
 func NewHostServer(core *coordinator.Service, tlsConfig *tls.Config) (*grpc.Server, error) {
-	unary, stream := authorize(func(ctx context.Context) (context.Context, Identity, error) {
-		info, ok := tlsInfo(ctx)
-		if !ok || len(info.State.VerifiedChains) == 0 {
-			return nil, "", status.Error(codes.Unauthenticated, "this call needs a host certificate; enrol first")
-		}
-		id, err := core.Host(ctx, info.State.VerifiedChains[0][0])
-		if err != nil {
-			return nil, "", err
-		}
-		return withCaller(ctx, string(id)), HostCert, nil
-	}, func(err error) string {
+	unary, stream := authorize(core, func(err error) string {
 		core.Trouble(err)
 		return "the coordinator failed inside; its log says why"
 	})
 	server := grpc.NewServer(
-		grpc.Creds(strangerCredentials{credentials.NewTLS(tlsConfig), strangerTime}),
+		grpc.Creds(strangerCredentials{credentials.NewTLS(tlsConfig), strangerTime, core.CertificateRefused}),
 		grpc.UnaryInterceptor(unary),
 		grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(16),
 		grpc.MaxHeaderListSize(16<<10),
 		grpc.ConnectionTimeout(10*time.Second),
+		grpc.ReadBufferSize(grpcBuffer), grpc.WriteBufferSize(grpcBuffer), grpc.SharedWriteBuffer(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			// A host that lives has a call open or makes the next one within seconds.
 			MaxConnectionIdle: 5 * time.Minute, Time: time.Minute, Timeout: 20 * time.Second,
@@ -63,6 +57,7 @@ func NewHostServer(core *coordinator.Service, tlsConfig *tls.Config) (*grpc.Serv
 	)
 	enrolmentv1.RegisterEnrolmentServiceServer(server, &enrolmentDoor{core: core, waiting: waitingRoom{size: enrolsAtATime}})
 	syncv1.RegisterSyncServiceServer(server, &syncDoor{core: core})
+	operatorv1.RegisterOperatorServiceServer(server, &operatorDoor{core: core})
 	return server, Covered(server)
 }
 
@@ -70,6 +65,10 @@ func tlsInfo(ctx context.Context) (credentials.TLSInfo, bool) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return credentials.TLSInfo{}, false
+	}
+	known, ok := p.AuthInfo.(acquainted)
+	if ok {
+		return known.TLSInfo, true
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	return info, ok
@@ -191,19 +190,43 @@ func peerAddress(ctx context.Context) netip.Addr {
 
 type syncDoor struct {
 	syncv1.UnimplementedSyncServiceServer
-	core *coordinator.Service
+	core  *coordinator.Service
+	calls gate.Turns[hosts.ID]
+}
+
+// turn is one of those that a host may have under way.
+func (d *syncDoor) turn(ctx context.Context) (leave func(), err error) {
+	who := hostOf(ctx).Host
+	leave, ok := d.calls.Enter(who, callsAtATime)
+	if ok {
+		return leave, nil
+	}
+	if err := d.core.Denied(ctx, actor(ctx), "call-denied", "too many calls at once"); err != nil {
+		return nil, err
+	}
+	return nil, status.Error(codes.ResourceExhausted, "this host has too many calls under way")
 }
 
 func (d *syncDoor) Sync(ctx context.Context, req *syncv1.SyncRequest) (*syncv1.SyncResponse, error) {
-	return d.core.Sync(ctx, hosts.ID(caller(ctx)), req)
+	leave, err := d.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return d.core.Sync(ctx, hostOf(ctx), req)
 }
 
 func (d *syncDoor) Renew(ctx context.Context, req *syncv1.RenewRequest) (*syncv1.RenewResponse, error) {
+	leave, err := d.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	csr, err := identity.CheckCSR(req.Csr)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := d.core.Renew(ctx, hosts.ID(caller(ctx)), csr)
+	credential, err := d.core.Renew(ctx, hostOf(ctx), csr)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -17,8 +18,16 @@ import (
 
 // NewOperatorServer is the door for the CLI, on a Unix socket.
 func NewOperatorServer(core *coordinator.Service) (*grpc.Server, error) {
-	unary, stream := authorize(identifyPeer, error.Error)
-	server := grpc.NewServer(grpc.Creds(peerCredentials{}), grpc.UnaryInterceptor(unary), grpc.StreamInterceptor(stream))
+	unary, stream := authorize(core, error.Error)
+	server := grpc.NewServer(
+		grpc.Creds(peerCredentials{}),
+		grpc.UnaryInterceptor(unary),
+		grpc.StreamInterceptor(stream),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(16),
+		grpc.MaxHeaderListSize(16<<10),
+		grpc.ConnectionTimeout(10*time.Second),
+	)
 	operatorv1.RegisterOperatorServiceServer(server, &operatorDoor{core: core})
 	return server, Covered(server)
 }
@@ -54,15 +63,18 @@ func (d *operatorDoor) ListEvents(ctx context.Context, req *operatorv1.ListEvent
 	if limit <= 0 || limit > 10_000 {
 		limit = 100
 	}
-	var of hosts.ID
+	filter := coordinator.EventFilter{Kind: req.Kind, Actor: req.Actor}
+	if req.Since != nil {
+		filter.Since = req.Since.AsTime()
+	}
 	if req.Host != "" {
 		id, err := d.core.Find(req.Host)
 		if err != nil {
 			return nil, err
 		}
-		of = id
+		filter.Host = id
 	}
-	events, err := d.core.Events(ctx, of, limit)
+	events, err := d.core.Events(ctx, filter, limit)
 	resp := &operatorv1.ListEventsResponse{}
 	for _, e := range events {
 		resp.Events = append(resp.Events, &operatorv1.Event{
@@ -77,7 +89,7 @@ func (d *operatorDoor) CreateToken(ctx context.Context, req *operatorv1.CreateTo
 	if err != nil {
 		return nil, err
 	}
-	token, record, err := d.core.CreateToken(ctx, caller(ctx), spec)
+	token, record, err := d.core.CreateToken(ctx, actor(ctx), spec)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +106,7 @@ func (d *operatorDoor) ListTokens(ctx context.Context, _ *operatorv1.ListTokensR
 }
 
 func (d *operatorDoor) RevokeToken(ctx context.Context, req *operatorv1.RevokeTokenRequest) (*operatorv1.RevokeTokenResponse, error) {
-	return &operatorv1.RevokeTokenResponse{}, d.core.RevokeToken(ctx, caller(ctx), identity.TokenID(req.Id))
+	return &operatorv1.RevokeTokenResponse{}, d.core.RevokeToken(ctx, actor(ctx), identity.TokenID(req.Id))
 }
 
 func (d *operatorDoor) CreateSeed(ctx context.Context, req *operatorv1.CreateSeedRequest) (*operatorv1.CreateSeedResponse, error) {
@@ -102,7 +114,7 @@ func (d *operatorDoor) CreateSeed(ctx context.Context, req *operatorv1.CreateSee
 	if err != nil {
 		return nil, err
 	}
-	made, record, err := d.core.CreateSeed(ctx, caller(ctx), spec)
+	made, record, err := d.core.CreateSeed(ctx, actor(ctx), spec)
 	if err != nil {
 		return nil, err
 	}
@@ -111,13 +123,13 @@ func (d *operatorDoor) CreateSeed(ctx context.Context, req *operatorv1.CreateSee
 }
 
 func (d *operatorDoor) RecordPush(ctx context.Context, req *operatorv1.RecordPushRequest) (*operatorv1.RecordPushResponse, error) {
-	return &operatorv1.RecordPushResponse{}, d.core.RecordPush(ctx, coordinator.Push{
-		Target: req.Target, Role: req.Role, OK: req.Ok, Class: req.ErrorClass, Message: req.Message, Remedy: req.Remedy, Token: req.TokenId,
+	return &operatorv1.RecordPushResponse{}, d.core.RecordPush(ctx, actor(ctx), coordinator.Push{
+		Target: req.Target, Role: req.Role, OK: req.Ok, Class: req.ErrorClass, Message: req.Message, Remedy: req.Remedy, Token: req.TokenId, HostKey: req.HostKey,
 	})
 }
 
 func (d *operatorDoor) AssignHost(ctx context.Context, req *operatorv1.AssignHostRequest) (*operatorv1.AssignHostResponse, error) {
-	id, err := d.core.Assign(ctx, caller(ctx), req.Host, manifest.Role(req.Role))
+	id, err := d.core.Assign(ctx, actor(ctx), req.Host, manifest.Role(req.Role))
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +138,7 @@ func (d *operatorDoor) AssignHost(ctx context.Context, req *operatorv1.AssignHos
 }
 
 func (d *operatorDoor) RetryHost(ctx context.Context, req *operatorv1.RetryHostRequest) (*operatorv1.RetryHostResponse, error) {
-	id, err := d.core.Retry(ctx, caller(ctx), req.Host)
+	id, err := d.core.Retry(ctx, actor(ctx), req.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +147,7 @@ func (d *operatorDoor) RetryHost(ctx context.Context, req *operatorv1.RetryHostR
 }
 
 func (d *operatorDoor) RemoveHost(ctx context.Context, req *operatorv1.RemoveHostRequest) (*operatorv1.RemoveHostResponse, error) {
-	return &operatorv1.RemoveHostResponse{}, d.core.Remove(ctx, caller(ctx), req.Host)
+	return &operatorv1.RemoveHostResponse{}, d.core.Remove(ctx, actor(ctx), req.Host)
 }
 
 func tokenSpec(req *operatorv1.CreateTokenRequest) (identity.TokenSpec, error) {

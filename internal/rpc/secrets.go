@@ -12,7 +12,7 @@ import (
 )
 
 func (d *operatorDoor) SetSecret(ctx context.Context, req *operatorv1.SetSecretRequest) (*operatorv1.SetSecretResponse, error) {
-	state, changed, err := d.core.SetSecret(ctx, caller(ctx), req.Name, req.Value, secrets.Origin(req.Origin))
+	state, changed, err := d.core.SetSecret(ctx, actor(ctx), req.Name, req.Value, secrets.Origin(req.Origin))
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +20,7 @@ func (d *operatorDoor) SetSecret(ctx context.Context, req *operatorv1.SetSecretR
 }
 
 func (d *operatorDoor) GenerateSecret(ctx context.Context, req *operatorv1.GenerateSecretRequest) (*operatorv1.GenerateSecretResponse, error) {
-	state, err := d.core.GenerateSecret(ctx, caller(ctx), req.Name)
+	state, err := d.core.GenerateSecret(ctx, actor(ctx), req.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -37,12 +37,12 @@ func (d *operatorDoor) ListSecrets(ctx context.Context, _ *operatorv1.ListSecret
 }
 
 func (d *operatorDoor) RekeySecrets(ctx context.Context, _ *operatorv1.RekeySecretsRequest) (*operatorv1.RekeySecretsResponse, error) {
-	n, err := d.core.RekeySecrets(ctx, caller(ctx))
+	n, err := d.core.RekeySecrets(ctx, actor(ctx))
 	return &operatorv1.RekeySecretsResponse{Secrets: int32(n)}, err
 }
 
 func (d *operatorDoor) ExportSecrets(ctx context.Context, req *operatorv1.ExportSecretsRequest) (*operatorv1.ExportSecretsResponse, error) {
-	file, err := d.core.ExportSecrets(ctx, caller(ctx), manifest.Role(req.Role), req.Host)
+	file, err := d.core.ExportSecrets(ctx, actor(ctx), manifest.Role(req.Role), req.Host)
 	return &operatorv1.ExportSecretsResponse{File: file}, err
 }
 

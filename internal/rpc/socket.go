@@ -7,12 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 )
 
 // ListenOperator makes the operator's Unix socket, for its owner alone. A socket that a crashed coordinator left is
@@ -85,16 +83,3 @@ func (peerCredentials) Info() credentials.ProtocolInfo {
 func (p peerCredentials) Clone() credentials.TransportCredentials { return p }
 
 func (peerCredentials) OverrideServerName(string) error { return nil }
-
-// identifyPeer lets in root and the user that the coordinator runs as.
-func identifyPeer(ctx context.Context) (context.Context, Identity, error) {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return ctx, Anyone, nil
-	}
-	info, ok := p.AuthInfo.(peerInfo)
-	if !ok || info.uid != 0 && int(info.uid) != os.Getuid() {
-		return ctx, Anyone, nil
-	}
-	return withCaller(ctx, "uid "+strconv.Itoa(int(info.uid))), Operator, nil
-}

@@ -93,19 +93,19 @@ func TestAnotherUserIsNoOperator(t *testing.T) {
 	conn := connectAs(t, 65534, s.socket)
 	client := operatorv1.NewOperatorServiceClient(dialThrough(t, conn))
 	_, err := client.ListHosts(t.Context(), &operatorv1.ListHostsRequest{})
-	wantCode(t, err, codes.PermissionDenied, "this call is for the operator")
+	wantCode(t, err, codes.PermissionDenied, "this call is for an operator, not for uid 65534")
 	_, err = client.CreateToken(t.Context(), &operatorv1.CreateTokenRequest{Role: "master"})
-	wantCode(t, err, codes.PermissionDenied, "this call is for the operator")
+	wantCode(t, err, codes.PermissionDenied, "this call is for an operator, not for uid 65534")
 	watch, err := client.WatchHosts(t.Context(), &operatorv1.WatchHostsRequest{})
 	if err == nil {
 		_, err = watch.Recv()
 	}
-	wantCode(t, err, codes.PermissionDenied, "this call is for the operator")
+	wantCode(t, err, codes.PermissionDenied, "this call is for an operator, not for uid 65534")
 	s.wantState(before)
 }
 
 // connectAs connects as another user: on Linux a thread has a user of its own, and the kernel remembers who connected.
-func connectAs(t *testing.T, uid int, path string) net.Conn {
+func connectAs(t testing.TB, uid int, path string) net.Conn {
 	t.Helper()
 	type result struct {
 		net.Conn
@@ -128,7 +128,7 @@ func connectAs(t *testing.T, uid int, path string) net.Conn {
 	return r.Conn
 }
 
-func dialThrough(t *testing.T, conn net.Conn) *grpc.ClientConn {
+func dialThrough(t testing.TB, conn net.Conn) *grpc.ClientConn {
 	t.Helper()
 	client, err := grpc.NewClient("passthrough:///operator", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return conn, nil }))

@@ -2,8 +2,10 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -20,18 +22,30 @@ const (
 type strangerCredentials struct {
 	credentials.TransportCredentials
 	time time.Duration
+	// refused is told of certificates that do not verify.
+	refused func(from net.Addr, why error)
 }
 
 func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, auth, err := c.TransportCredentials.ServerHandshake(raw)
-	if info, ok := auth.(credentials.TLSInfo); err != nil || ok && len(info.State.VerifiedChains) > 0 {
+	first := &greeting{Conn: raw, left: handshakeBytes}
+	conn, auth, err := c.TransportCredentials.ServerHandshake(first)
+	first.over = true // whoever reads from now on begins after this
+	if err != nil {
+		var bad *tls.CertificateVerificationError
+		if errors.As(err, &bad) {
+			c.refused(raw.RemoteAddr(), bad)
+		}
 		return conn, auth, err
+	}
+	if info, ok := auth.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 {
+		known(raw, info.State.VerifiedChains[0][0])
+		return conn, acquainted{info, new(atomic.Bool)}, nil
 	}
 	return &stranger{Conn: conn, left: strangerBytes, end: time.AfterFunc(c.time, func() { _ = conn.Close() })}, auth, nil
 }
 
 func (c strangerCredentials) Clone() credentials.TransportCredentials {
-	return strangerCredentials{c.TransportCredentials.Clone(), c.time}
+	return strangerCredentials{c.TransportCredentials.Clone(), c.time, c.refused}
 }
 
 func (strangerCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {

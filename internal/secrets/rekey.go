@@ -69,22 +69,12 @@ func (v *Vault) reseal(ctx context.Context, keys ring) (n int, err error) {
 func Reset(ctx context.Context, path string, s store.Store) (n int, err error) {
 	err = s.Update(ctx, func(w store.Writer) error {
 		n = 0
-		var keys []string
-		if err := w.Scan(keySecrets, "", func(key string, _ []byte) (bool, error) {
-			keys = append(keys, key)
-			return true, nil
-		}); err != nil {
-			return err
-		}
-		for _, key := range keys {
-			if err := w.Delete(key); err != nil {
-				return err
-			}
+		return store.DeleteWhere(w, keySecrets, func(key string, _ []byte) (store.Verdict, error) {
 			if key != keyNaming {
 				n++
 			}
-		}
-		return nil
+			return store.Drop, nil
+		})
 	})
 	if err != nil {
 		return 0, err

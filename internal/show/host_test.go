@@ -3,6 +3,7 @@ package show
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -26,6 +27,18 @@ func events() []*operatorv1.Event {
 	}
 }
 
+// quarantined was working when a second machine came.
+func quarantined() *operatorv1.Host {
+	h := oneFailed()[3]
+	h.LastSeen = ago(time.Hour)
+	h.Quarantine = &operatorv1.Quarantine{
+		Since:  ago(time.Minute),
+		Reason: "two machines have its identity: certificate 0a1b2c3d4e5f, which was replaced, was shown from 10.0.0.66; certificate 9f8e7d6c5b4a is in use from 10.0.0.4",
+		Remedy: "find out which machine is the copy and clear /var/lib/bootstrap-agent on it. If the machine at 10.0.0.4 is the right one: coordinator hosts release h-4",
+	}
+	return h
+}
+
 func TestHostPage(t *testing.T) {
 	tests := []struct {
 		name string
@@ -34,6 +47,7 @@ func TestHostPage(t *testing.T) {
 	}{
 		{name: "host-failed", host: failedHost()},
 		{name: "host-failed-terminal", host: failedHost(), opts: TableOptions{Width: 80}},
+		{name: "host-quarantined", host: &operatorv1.GetHostResponse{Host: quarantined()}},
 		{name: "host-done", host: &operatorv1.GetHostResponse{Host: host(1, "master", 0)}},
 		{name: "host-fetching", host: &operatorv1.GetHostResponse{Host: oneFailed()[3]}},
 		{name: "host-pushed", host: &operatorv1.GetHostResponse{Host: push("10.0.0.9", "unreachable", "no answer on port 22", "")}},

@@ -38,7 +38,7 @@ func stand(h *operatorv1.Host, now time.Time) standing {
 	switch {
 	case h.Push != "" && h.Push != pushed:
 		return pushFailed
-	case h.Push == "" && h.Phase == syncv1.Phase_PHASE_FAILED:
+	case h.Quarantine != nil, h.Push == "" && h.Phase == syncv1.Phase_PHASE_FAILED:
 		return failed
 	case h.Push == "" && over(h.Phase):
 		return done
@@ -58,7 +58,7 @@ func silence(h *operatorv1.Host, now time.Time) (time.Duration, bool) {
 		quiet := now.Sub(since)
 		return quiet, known && h.Push == pushed && quiet > joinPatience
 	}
-	if over(h.Phase) {
+	if over(h.Phase) || h.Quarantine != nil { // what a host in quarantine says is not heard
 		return 0, false
 	}
 	// The coordinator can move a host on while it sleeps, so the phase counts from its own beginning.

@@ -10,7 +10,7 @@ import (
 
 // phaseOrder is how phases are counted: the ends first, then from the end of the life to its beginning.
 var phaseOrder = []string{
-	"done", "failed", "push failed", "postflight", "starting", "installing", "fetching", "ready", "preflight", "assigned",
+	"done", "quarantined", "failed", "push failed", "postflight", "starting", "installing", "fetching", "ready", "preflight", "assigned",
 	"enrolled", "pushed", "uninstalling", "removed", "unknown",
 }
 

@@ -114,7 +114,7 @@ func (g *gather) below(h *operatorv1.Host) []string {
 }
 
 func failedStep(h *operatorv1.Host) string {
-	if h.FailedStep == "" {
+	if h.FailedStep == "" || h.Quarantine != nil {
 		return phaseWord(h)
 	}
 	return Safe(h.FailedStep, maxWord)
@@ -122,6 +122,8 @@ func failedStep(h *operatorv1.Host) string {
 
 func failureWord(h *operatorv1.Host) string {
 	switch {
+	case h.Quarantine != nil:
+		return Safe(h.Quarantine.Reason, maxText)
 	case h.Failure != "":
 		return Safe(h.Failure, maxText)
 	case h.Push != "":
@@ -133,6 +135,8 @@ func failureWord(h *operatorv1.Host) string {
 // remedyWord never leaves a person without one. It does not spell out the host's name in a command: somebody may paste it.
 func remedyWord(h *operatorv1.Host) string {
 	switch {
+	case h.Quarantine != nil:
+		return Safe(h.Quarantine.Remedy, maxText)
 	case h.Remedy != "":
 		return Safe(h.Remedy, maxText)
 	case h.Push != "":

@@ -29,6 +29,7 @@ func TestTable(t *testing.T) {
 		{name: "one-failed", hosts: oneFailed()},
 		{name: "one-failed-narrow", hosts: oneFailed(), opts: TableOptions{Width: 64}},
 		{name: "one-failed-colour", hosts: oneFailed(), opts: TableOptions{Width: 120, Colour: true}},
+		{name: "quarantined", hosts: []*operatorv1.Host{host(1, "master", 0), quarantined()}, opts: TableOptions{Width: 100}},
 		{name: "push-failed", hosts: []*operatorv1.Host{
 			host(1, "master", 0), push("10.0.0.7", pushed, "", ""),
 			push("admin@10.0.0.8", "sudo-password", "sudo on 10.0.0.8 asks for a password", "allow it without one, or say --ask-sudo"),

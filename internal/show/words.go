@@ -26,8 +26,11 @@ func hostWord(h *operatorv1.Host) string {
 	return "-"
 }
 
-// phaseWord is the phase, or how the push ended.
+// phaseWord is the phase, or that the host is in quarantine, or how the push ended.
 func phaseWord(h *operatorv1.Host) string {
+	if h.Quarantine != nil {
+		return "quarantined"
+	}
 	switch h.Push {
 	case "":
 		return phaseName(h.Phase)
@@ -61,7 +64,7 @@ func stepWord(h *operatorv1.Host) string {
 		return Safe(h.Push, maxWord)
 	case h.Phase == syncv1.Phase_PHASE_FAILED:
 		return Safe(h.FailedStep, maxWord)
-	case over(h.Phase):
+	case over(h.Phase), h.Quarantine != nil:
 		return ""
 	}
 	step := progress(h)
@@ -107,7 +110,11 @@ func checksWord(h *operatorv1.Host) string {
 // ageWord is the time in this phase, and for how long nothing was heard when that is too long.
 func ageWord(h *operatorv1.Host, now time.Time) string {
 	age := "-"
-	if since, ok := moment(h.PhaseSince); ok {
+	since, ok := moment(h.PhaseSince)
+	if h.Quarantine != nil {
+		since, ok = moment(h.Quarantine.Since)
+	}
+	if ok {
 		age = durationWord(now.Sub(since))
 	}
 	quiet, silent := silence(h, now)

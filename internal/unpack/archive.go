@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"muster/internal/cancel"
 	"muster/internal/fault"
 )
 
@@ -25,7 +26,7 @@ func read(ctx context.Context, r io.ReadSeeker, lim limits, to sink) error {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return refusedf("%w", err)
 	}
-	s, err := newStream(contextReader{ctx, r}, lim)
+	s, err := newStream(cancel.Reader(ctx, r), lim)
 	if err != nil {
 		return refusedf("%w", err)
 	}
@@ -100,8 +101,8 @@ func (a *archive) entry(h *tar.Header, content io.Reader) error {
 		n, name = directory, strings.TrimSuffix(name, "/")
 	case tar.TypeSymlink:
 		n = link
-		if err := checkTarget(name, h.Linkname); err != nil {
-			return fmt.Errorf("symbolic link %.200q: %w", name, err)
+		if bad := BadTarget(name, h.Linkname); bad != "" {
+			return fmt.Errorf("symbolic link %.200q: its target %.200q %s", name, h.Linkname, bad)
 		}
 	default:
 		return fmt.Errorf("%.200q is %s; only files, directories and symbolic links are allowed", name, typeName(h.Typeflag))

@@ -70,13 +70,12 @@ func (x *extractor) file(name string, perm fs.FileMode, content io.Reader) error
 	if err != nil {
 		return x.failed(err)
 	}
-	// Failures to read are the archive's, failures to write the host's.
-	to := &writer{f: f}
-	if _, err := io.CopyBuffer(to, struct{ io.Reader }{content}, make([]byte, 128<<10)); err != nil && to.err == nil {
+	readErr, writeErr := Copy(f, content)
+	if readErr != nil {
 		f.Close()
-		return err
+		return readErr
 	}
-	return x.complete(name, f, perm, to.err)
+	return x.complete(name, f, perm, writeErr)
 }
 
 func (x *extractor) transformed(name string, perm fs.FileMode, content io.Reader) error {
@@ -163,15 +162,3 @@ func (x *extractor) finish() error {
 }
 
 func (x *extractor) failed(err error) error { return localFault(x.staging, err) }
-
-// writer remembers its error, to tell it from the reader's.
-type writer struct {
-	f   *os.File
-	err error
-}
-
-func (w *writer) Write(b []byte) (int, error) {
-	n, err := w.f.Write(b)
-	w.err = err
-	return n, err
-}

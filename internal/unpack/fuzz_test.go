@@ -2,6 +2,8 @@ package unpack_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,15 +14,23 @@ import (
 
 // FuzzUnpack takes any bytes as an archive, compressed by itself or not, and looks at what became of them.
 func FuzzUnpack(f *testing.F) {
-	f.Add(tarOf(dir("d/"), file("d/f", "x"), symlink("d/l", "f")), true)
-	f.Add(tarOf(file("../x", "x")), true)
-	f.Add(tarOf(symlink("l", "/etc"), file("l/x", "x")), true)
-	f.Add(tarOf(dir("a/"), symlink("a/up", ".."), symlink("b", "a/up")), true)
-	f.Add(tarOf(pax("path", "a/b"), moded("x", 0o4755)), true)
-	f.Add(tarOf(longLink('K', "t"), symlink("s", "s")), true)
-	f.Add(compress(tarOf(file("f", "x"))), false)
-	f.Add(bigWindow(), false)
-	f.Fuzz(func(t *testing.T, data []byte, raw bool) {
+	tars := [][]byte{
+		tarOf(dir("d/"), file("d/f", "x"), symlink("d/l", "f")), tarOf(file("../x", "x")), tarOf(file("/x", "x")), tarOf(file("d//./x", "x")),
+		tarOf(symlink("l", "/etc"), file("l/x", "x")), tarOf(dir("a/"), symlink("a/up", ".."), symlink("b", "a/up")), tarOf(symlink("a", "b"), symlink("b", "a")),
+		tarOf(symlink("l", "x\x00y")), tarOf(symlink("l", "")), tarOf(symlink("l", "x\xff")), tarOf(pax("path", "a/b"), moded("x", 0o4755)), tarOf(longLink('K', "t"), symlink("s", "s")),
+		tarOf(longLink('L', "a/long/name"), file("x", "x")), tarOf(special("c", '3')), tarOf(special("b", '4')), tarOf(special("p", '6')), tarOf(special("h", '1')),
+		tarOf(file("f", "nope")), tarOf(file("f", "x"), file("f", "y")), tarOf(file("f", "x"), file("f/g", "y")), tarOf(pax("GNU.sparse.major", "1"), file("f", "x")), tarOf(file("f", "x"))[:600],
+		append(tarOf(file("f", "x")), "more"...),
+	}
+	for _, text := range tars {
+		f.Add(text, true, false)
+		f.Add(text, true, true)
+	}
+	whole := compress(tars[0])
+	for _, text := range [][]byte{whole, whole[:len(whole)-3], append(append([]byte{}, whole...), whole...), append(append([]byte{}, whole...), "more"...), bigWindow(), nil} {
+		f.Add(text, false, false)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, raw, transformed bool) {
 		packed := data
 		if raw {
 			packed = compress(data)
@@ -32,8 +42,22 @@ func FuzzUnpack(f *testing.F) {
 		if err := os.Mkdir(filepath.Dir(dst), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		err := unpack.Unpack(t.Context(), bytes.NewReader(packed), blob, dst, unpack.Options{})
+		var options unpack.Options
+		if transformed {
+			options.Transform = func(_ string, data []byte) ([]byte, error) {
+				if bytes.HasPrefix(data, []byte("no")) {
+					return nil, errors.New("no")
+				}
+				return append(data, '+'), nil
+			}
+		}
+		err := unpack.Unpack(t.Context(), bytes.NewReader(packed), blob, dst, options)
 		wantNames(t, parent, "in")
+		// Whoever verifies a generation has to come to the same result as the hosts that unpack it.
+		looked := unpack.Inspect(t.Context(), bytes.NewReader(packed), blob, options, func(string, io.Reader) error { return nil })
+		if !transformed && (looked == nil) != (err == nil) {
+			t.Errorf("unpacking says %v, looking through %v", err, looked)
+		}
 		if err != nil {
 			wantNames(t, filepath.Dir(dst))
 			return
@@ -70,7 +94,7 @@ func FuzzUnpack(f *testing.F) {
 			}
 			return nil
 		})
-		if err != nil || total > blob.Unpacked {
+		if err != nil || total > blob.Unpacked+int64(blob.Entries) {
 			t.Errorf("%d bytes were unpacked (%v)", total, err)
 		}
 	})

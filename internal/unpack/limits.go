@@ -12,8 +12,9 @@ type limits struct {
 }
 
 const (
-	// maxName bounds a path; maxNames bounds all of them together, which are kept in memory to find duplicates.
-	maxName  = 1024
+	// MaxName is the longest path and the longest target of a link, in bytes.
+	MaxName = 1024
+	// maxNames bounds all paths together, which are kept in memory to find duplicates.
 	maxNames = 64 << 20
 	// perEntry is the most that an entry takes in the archive beside its content: headers and padding.
 	perEntry = 8 << 10

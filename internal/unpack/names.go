@@ -71,14 +71,10 @@ func (t *names) put(name string, n node) error {
 // checkName accepts a relative path in its shortest form.
 func checkName(name string, depth int) error {
 	switch {
-	case name == "" || len(name) > maxName:
-		return fmt.Errorf("a name has %d bytes, 1 to %d are allowed", len(name), maxName)
-	case !printable(name):
-		return fmt.Errorf("the name %q is not UTF-8 or has control characters", name)
-	case path.IsAbs(name):
-		return fmt.Errorf("the name %q is absolute", name)
-	case name == "." || name == ".." || strings.HasPrefix(name, "../") || path.Clean(name) != name:
-		return fmt.Errorf("the name %q is not a plain path inside the archive", name)
+	case name == "" || len(name) > MaxName:
+		return fmt.Errorf("a name has %d bytes, 1 to %d are allowed", len(name), MaxName)
+	case BadName(name) != "":
+		return fmt.Errorf("the name %q %s", name, BadName(name))
 	case strings.Count(name, "/") >= depth:
 		return fmt.Errorf("the name %.200q is more than %d levels deep", name, depth)
 	}
@@ -90,24 +86,42 @@ func checkName(name string, depth int) error {
 	return nil
 }
 
-// checkTarget accepts the target of a symbolic link that stays inside. Parents are climbed at its beginning only: there
-// they are real directories, while after a name that is a link itself they could lead anywhere.
-func checkTarget(name, target string) error {
+// BadName says in words that follow the name why it is no relative path in its shortest form, "" if it is one. Its length is
+// left to the caller.
+func BadName(name string) string {
 	switch {
-	case target == "" || len(target) > maxName:
-		return errors.New("its target is empty or too long")
-	case !printable(target):
-		return fmt.Errorf("its target %q is not UTF-8 or has control characters", target)
-	case path.IsAbs(target):
-		return fmt.Errorf("its target %q is absolute", target)
-	case path.Clean(target) != target:
-		return fmt.Errorf("its target %q is not in its shortest form", target)
+	case !printable(name):
+		return notPrintable
+	case path.IsAbs(name):
+		return "is absolute"
+	case name == "." || name == ".." || strings.HasPrefix(name, "../") || path.Clean(name) != name:
+		return "is not a plain path inside of the archive"
 	}
-	if inside := path.Join(path.Dir(name), target); inside == ".." || strings.HasPrefix(inside, "../") {
-		return fmt.Errorf("its target %q is outside", target)
-	}
-	return nil
+	return ""
 }
+
+// BadTarget says in words that follow the target why the symbolic link name may not lead there, "" if it stays inside. Parents
+// are climbed at its beginning only: there they are real directories, while after a name that is a link itself they could
+// lead anywhere.
+func BadTarget(name, target string) string {
+	switch inside := path.Join(path.Dir(name), target); {
+	case target == "":
+		return "is empty"
+	case len(target) > MaxName:
+		return "is too long"
+	case !printable(target):
+		return notPrintable
+	case path.IsAbs(target):
+		return "is absolute"
+	case inside == ".." || strings.HasPrefix(inside, "../"):
+		return "is outside of the package"
+	case path.Clean(target) != target:
+		return "is not in its shortest form"
+	}
+	return ""
+}
+
+const notPrintable = "is not UTF-8 or has control characters"
 
 func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)

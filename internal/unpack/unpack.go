@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"muster/internal/cancel"
 	"muster/internal/durable"
 	"muster/internal/manifest"
 )
@@ -100,7 +101,7 @@ func verify(ctx context.Context, r io.ReadSeeker, blob manifest.Blob) error {
 		return damaged(blob, err)
 	}
 	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(contextReader{ctx, r}, max(blob.Size, 0)+1))
+	n, err := io.Copy(h, io.LimitReader(cancel.Reader(ctx, r), max(blob.Size, 0)+1))
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -129,17 +130,4 @@ func roomLeft(dst string, blob manifest.Blob) error {
 		return localFault(dst, fmt.Errorf("%d inodes are needed and %d are free: %w", blob.Entries, s.Ffree, unix.ENOSPC))
 	}
 	return nil
-}
-
-// contextReader lets a long read end with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c contextReader) Read(b []byte) (int, error) {
-	if c.ctx.Err() != nil {
-		return 0, context.Cause(c.ctx)
-	}
-	return c.r.Read(b)
 }

@@ -141,6 +141,7 @@ func TestRanges(t *testing.T) {
 		{"nothing is left", []string{"Range", "bytes=100000-"}, 416, 0, 0, "bytes */100000"},
 		{"the rest, if it is still the same blob", []string{"Range", "bytes=40000-", "If-Range", etag}, 206, 40_000, 100_000, "bytes 40000-99999/100000"},
 		{"the whole, if it was another blob", []string{"Range", "bytes=40000-", "If-Range", `"other"`}, 200, 0, 100_000, ""},
+		{"the whole, if several are asked for", []string{"Range", "bytes=0-0,2-2,4-4"}, 200, 0, 100_000, ""},
 		{"a unit that nobody knows", []string{"Range", "lines=1-2"}, 416, 0, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func start(t testing.TB, h http.Handler, change func(*http.Server)) (*http.Serve
 		change(server)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- web.Serve(server, l) }()
+	go func() { ended <- web.Serve(server, web.Bounded(l, 64)) }()
 	t.Cleanup(func() {
 		server.Close()
 		if err := <-ended; err != nil {

@@ -29,9 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(os.Stderr, "END TO END TESTS ON HOSTS ARE SKIPPED: they make hosts in network namespaces, which needs root (sudo scripts/test)")
 	}
-	for _, path := range []string{program("coordinator"), program("bootstrap-agent-linux-amd64"), program("bootstrap-agent-linux-arm64"), etcdctl()} {
+	for _, path := range []string{program("coordinator"), program("bootstrap-agent-linux-amd64"), program("bootstrap-agent-linux-arm64"), etcdctl(), datacenterProgram("bus")} {
 		if _, err := os.Stat(path); err != nil {
-			fmt.Fprintf(os.Stderr, "error: %v\nremedy: build what the tests run, with scripts/build && examples/etcd/build; scripts/test does it all\n", err)
+			fmt.Fprintf(os.Stderr, "error: %v\nremedy: build what the tests run, with scripts/build && examples/etcd/build && examples/datacenter/build; scripts/test does it all\n", err)
 			os.Exit(1)
 		}
 	}

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: muster/operator/v1/operator.proto
 
-// Operator is what the coordinator's CLI speaks, over a Unix socket.
+// Operator is what the coordinator's CLI speaks: over a Unix socket on its machine, over mutual TLS from elsewhere.
 
 package operatorv1
 
@@ -345,7 +345,9 @@ type Host struct {
 	Facts      *v1.Facts              `protobuf:"bytes,23,opt,name=facts,proto3" json:"facts,omitempty"`
 	JoinedBy   string                 `protobuf:"bytes,24,opt,name=joined_by,json=joinedBy,proto3" json:"joined_by,omitempty"`
 	// Set on a row that stands for a push whose host has not joined: "pushed" or the class of the failure.
-	Push          string `protobuf:"bytes,25,opt,name=push,proto3" json:"push,omitempty"`
+	Push string `protobuf:"bytes,25,opt,name=push,proto3" json:"push,omitempty"`
+	// Why the host is denied every call until an operator has decided; unset when it is not.
+	Quarantine    *Quarantine `protobuf:"bytes,30,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -555,6 +557,73 @@ func (x *Host) GetPush() string {
 	return ""
 }
 
+func (x *Host) GetQuarantine() *Quarantine {
+	if x != nil {
+		return x.Quarantine
+	}
+	return nil
+}
+
+type Quarantine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Remedy        string                 `protobuf:"bytes,3,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quarantine) Reset() {
+	*x = Quarantine{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quarantine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quarantine) ProtoMessage() {}
+
+func (x *Quarantine) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
+func (*Quarantine) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Quarantine) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Quarantine) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Quarantine) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
 type ListHostsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PageSize      int32                  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -565,7 +634,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[5]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +646,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[5]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +659,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{5}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListHostsRequest) GetPageSize() int32 {
@@ -617,7 +686,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +698,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[6]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +711,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{6}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -669,7 +738,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +750,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[7]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +763,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{7}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetHostRequest) GetHost() string {
@@ -715,7 +784,7 @@ type GetHostResponse struct {
 
 func (x *GetHostResponse) Reset() {
 	*x = GetHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -727,7 +796,7 @@ func (x *GetHostResponse) String() string {
 func (*GetHostResponse) ProtoMessage() {}
 
 func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[8]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -740,7 +809,7 @@ func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
 func (*GetHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{8}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetHostResponse) GetHost() *Host {
@@ -765,7 +834,7 @@ type WatchHostsRequest struct {
 
 func (x *WatchHostsRequest) Reset() {
 	*x = WatchHostsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +846,7 @@ func (x *WatchHostsRequest) String() string {
 func (*WatchHostsRequest) ProtoMessage() {}
 
 func (x *WatchHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[9]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +859,7 @@ func (x *WatchHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchHostsRequest.ProtoReflect.Descriptor instead.
 func (*WatchHostsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{9}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{10}
 }
 
 type WatchHostsResponse struct {
@@ -805,7 +874,7 @@ type WatchHostsResponse struct {
 
 func (x *WatchHostsResponse) Reset() {
 	*x = WatchHostsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +886,7 @@ func (x *WatchHostsResponse) String() string {
 func (*WatchHostsResponse) ProtoMessage() {}
 
 func (x *WatchHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[10]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +899,7 @@ func (x *WatchHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchHostsResponse.ProtoReflect.Descriptor instead.
 func (*WatchHostsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{10}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchHostsResponse) GetHosts() []*Host {
@@ -868,7 +937,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +949,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[11]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +962,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{11}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Event) GetTime() *timestamppb.Timestamp {
@@ -942,14 +1011,20 @@ type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Limit int32                  `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
 	// A host's identity, name or address; empty for all.
-	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// Only events of this kind; empty for all.
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Only events with this in the name of who caused them; empty for all.
+	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Only events from then on.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1036,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[12]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1049,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{12}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListEventsRequest) GetLimit() int32 {
@@ -991,6 +1066,27 @@ func (x *ListEventsRequest) GetHost() string {
 	return ""
 }
 
+func (x *ListEventsRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 type ListEventsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
@@ -1000,7 +1096,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1108,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[13]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1121,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{13}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListEventsResponse) GetEvents() []*Event {
@@ -1051,7 +1147,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1159,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[14]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1172,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{14}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateTokenRequest) GetRole() string {
@@ -1131,7 +1227,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1239,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[15]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1252,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{15}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -1189,7 +1285,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1297,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[16]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1310,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{16}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Token) GetId() string {
@@ -1281,7 +1377,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1389,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[17]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1402,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{17}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{18}
 }
 
 type ListTokensResponse struct {
@@ -1318,7 +1414,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1426,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[18]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1439,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{18}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -1362,7 +1458,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1470,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[19]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1483,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{19}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RevokeTokenRequest) GetId() string {
@@ -1405,7 +1501,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1513,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[20]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1526,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{20}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{21}
 }
 
 type CreateSeedRequest struct {
@@ -1442,7 +1538,7 @@ type CreateSeedRequest struct {
 
 func (x *CreateSeedRequest) Reset() {
 	*x = CreateSeedRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1550,7 @@ func (x *CreateSeedRequest) String() string {
 func (*CreateSeedRequest) ProtoMessage() {}
 
 func (x *CreateSeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[21]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1563,7 @@ func (x *CreateSeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSeedRequest.ProtoReflect.Descriptor instead.
 func (*CreateSeedRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{21}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateSeedRequest) GetToken() *CreateTokenRequest {
@@ -1488,7 +1584,7 @@ type CreateSeedResponse struct {
 
 func (x *CreateSeedResponse) Reset() {
 	*x = CreateSeedResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1596,7 @@ func (x *CreateSeedResponse) String() string {
 func (*CreateSeedResponse) ProtoMessage() {}
 
 func (x *CreateSeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[22]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1609,7 @@ func (x *CreateSeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSeedResponse.ProtoReflect.Descriptor instead.
 func (*CreateSeedResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateSeedResponse) GetSeed() []byte {
@@ -1539,14 +1635,16 @@ type RecordPushRequest struct {
 	Message    string                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
 	Remedy     string                 `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	// The token that the pushed seed carried, as CreateSeed answered it.
-	TokenId       string `protobuf:"bytes,7,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	TokenId string `protobuf:"bytes,7,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
+	// The fingerprint of a host key that was trusted because nobody knew the host before; empty if it was known.
+	HostKey       string `protobuf:"bytes,8,opt,name=host_key,json=hostKey,proto3" json:"host_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordPushRequest) Reset() {
 	*x = RecordPushRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1656,7 @@ func (x *RecordPushRequest) String() string {
 func (*RecordPushRequest) ProtoMessage() {}
 
 func (x *RecordPushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1669,7 @@ func (x *RecordPushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPushRequest.ProtoReflect.Descriptor instead.
 func (*RecordPushRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RecordPushRequest) GetTarget() string {
@@ -1623,6 +1721,13 @@ func (x *RecordPushRequest) GetTokenId() string {
 	return ""
 }
 
+func (x *RecordPushRequest) GetHostKey() string {
+	if x != nil {
+		return x.HostKey
+	}
+	return ""
+}
+
 type RecordPushResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1631,7 +1736,7 @@ type RecordPushResponse struct {
 
 func (x *RecordPushResponse) Reset() {
 	*x = RecordPushResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1748,7 @@ func (x *RecordPushResponse) String() string {
 func (*RecordPushResponse) ProtoMessage() {}
 
 func (x *RecordPushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1761,7 @@ func (x *RecordPushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPushResponse.ProtoReflect.Descriptor instead.
 func (*RecordPushResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 type AssignHostRequest struct {
@@ -1669,7 +1774,7 @@ type AssignHostRequest struct {
 
 func (x *AssignHostRequest) Reset() {
 	*x = AssignHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +1786,7 @@ func (x *AssignHostRequest) String() string {
 func (*AssignHostRequest) ProtoMessage() {}
 
 func (x *AssignHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +1799,7 @@ func (x *AssignHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignHostRequest.ProtoReflect.Descriptor instead.
 func (*AssignHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AssignHostRequest) GetHost() string {
@@ -1720,7 +1825,7 @@ type AssignHostResponse struct {
 
 func (x *AssignHostResponse) Reset() {
 	*x = AssignHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1837,7 @@ func (x *AssignHostResponse) String() string {
 func (*AssignHostResponse) ProtoMessage() {}
 
 func (x *AssignHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1850,7 @@ func (x *AssignHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignHostResponse.ProtoReflect.Descriptor instead.
 func (*AssignHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AssignHostResponse) GetHost() *Host {
@@ -1764,7 +1869,7 @@ type RetryHostRequest struct {
 
 func (x *RetryHostRequest) Reset() {
 	*x = RetryHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +1881,7 @@ func (x *RetryHostRequest) String() string {
 func (*RetryHostRequest) ProtoMessage() {}
 
 func (x *RetryHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +1894,7 @@ func (x *RetryHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryHostRequest.ProtoReflect.Descriptor instead.
 func (*RetryHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RetryHostRequest) GetHost() string {
@@ -1808,7 +1913,7 @@ type RetryHostResponse struct {
 
 func (x *RetryHostResponse) Reset() {
 	*x = RetryHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1820,7 +1925,7 @@ func (x *RetryHostResponse) String() string {
 func (*RetryHostResponse) ProtoMessage() {}
 
 func (x *RetryHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1833,7 +1938,7 @@ func (x *RetryHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryHostResponse.ProtoReflect.Descriptor instead.
 func (*RetryHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RetryHostResponse) GetHost() *Host {
@@ -1852,7 +1957,7 @@ type RemoveHostRequest struct {
 
 func (x *RemoveHostRequest) Reset() {
 	*x = RemoveHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1864,7 +1969,7 @@ func (x *RemoveHostRequest) String() string {
 func (*RemoveHostRequest) ProtoMessage() {}
 
 func (x *RemoveHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1877,7 +1982,7 @@ func (x *RemoveHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHostRequest.ProtoReflect.Descriptor instead.
 func (*RemoveHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RemoveHostRequest) GetHost() string {
@@ -1895,7 +2000,7 @@ type RemoveHostResponse struct {
 
 func (x *RemoveHostResponse) Reset() {
 	*x = RemoveHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +2012,7 @@ func (x *RemoveHostResponse) String() string {
 func (*RemoveHostResponse) ProtoMessage() {}
 
 func (x *RemoveHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +2025,546 @@ func (x *RemoveHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHostResponse.ProtoReflect.Descriptor instead.
 func (*RemoveHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+}
+
+type ReleaseHostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseHostRequest) Reset() {
+	*x = ReleaseHostRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseHostRequest) ProtoMessage() {}
+
+func (x *ReleaseHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseHostRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseHostRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ReleaseHostRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type ReleaseHostResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseHostResponse) Reset() {
+	*x = ReleaseHostResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseHostResponse) ProtoMessage() {}
+
+func (x *ReleaseHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseHostResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseHostResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ReleaseHostResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+// Authority is one certificate of the CA.
+type Authority struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "root", "hosts", "servers" or "operators".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// SHA-256 of the certificate in hexadecimal.
+	Fingerprint string                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	NotBefore   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotAfter    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// True for one that issues nothing any more and is trusted until the rotation is finished.
+	Ending        bool `protobuf:"varint,5,opt,name=ending,proto3" json:"ending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Authority) Reset() {
+	*x = Authority{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Authority) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Authority) ProtoMessage() {}
+
+func (x *Authority) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Authority.ProtoReflect.Descriptor instead.
+func (*Authority) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Authority) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Authority) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *Authority) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *Authority) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+func (x *Authority) GetEnding() bool {
+	if x != nil {
+		return x.Ending
+	}
+	return false
+}
+
+type Rotation struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Started *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started,proto3" json:"started,omitempty"`
+	// True when the root stays.
+	Intermediates bool `protobuf:"varint,2,opt,name=intermediates,proto3" json:"intermediates,omitempty"`
+	// Hosts under way that have taken what is new, and those that have not; the first of these by name.
+	Moved       int64    `protobuf:"varint,3,opt,name=moved,proto3" json:"moved,omitempty"`
+	Behind      int64    `protobuf:"varint,4,opt,name=behind,proto3" json:"behind,omitempty"`
+	BehindNames []string `protobuf:"bytes,5,rep,name=behind_names,json=behindNames,proto3" json:"behind_names,omitempty"`
+	// Join tokens from before the rotation that can still be used: their seeds carry the old root.
+	Tokens      int32                  `protobuf:"varint,6,opt,name=tokens,proto3" json:"tokens,omitempty"`
+	TokensUntil *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=tokens_until,json=tokensUntil,proto3" json:"tokens_until,omitempty"`
+	// Certificates of operators from before the rotation that have not ended.
+	Operators []string `protobuf:"bytes,8,rep,name=operators,proto3" json:"operators,omitempty"`
+	// From when on it can be finished by force.
+	ForceFrom     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=force_from,json=forceFrom,proto3" json:"force_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rotation) Reset() {
+	*x = Rotation{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rotation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rotation) ProtoMessage() {}
+
+func (x *Rotation) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
+func (*Rotation) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Rotation) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *Rotation) GetIntermediates() bool {
+	if x != nil {
+		return x.Intermediates
+	}
+	return false
+}
+
+func (x *Rotation) GetMoved() int64 {
+	if x != nil {
+		return x.Moved
+	}
+	return 0
+}
+
+func (x *Rotation) GetBehind() int64 {
+	if x != nil {
+		return x.Behind
+	}
+	return 0
+}
+
+func (x *Rotation) GetBehindNames() []string {
+	if x != nil {
+		return x.BehindNames
+	}
+	return nil
+}
+
+func (x *Rotation) GetTokens() int32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return 0
+}
+
+func (x *Rotation) GetTokensUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TokensUntil
+	}
+	return nil
+}
+
+func (x *Rotation) GetOperators() []string {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+func (x *Rotation) GetForceFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ForceFrom
+	}
+	return nil
+}
+
+type GetAuthorityRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthorityRequest) Reset() {
+	*x = GetAuthorityRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthorityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthorityRequest) ProtoMessage() {}
+
+func (x *GetAuthorityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthorityRequest.ProtoReflect.Descriptor instead.
+func (*GetAuthorityRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+}
+
+type GetAuthorityResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Certificates []*Authority           `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	// Whether the key of the newest root is on the coordinator's machine.
+	RootKey bool `protobuf:"varint,2,opt,name=root_key,json=rootKey,proto3" json:"root_key,omitempty"`
+	// Unset when none is under way.
+	Rotation      *Rotation `protobuf:"bytes,3,opt,name=rotation,proto3" json:"rotation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuthorityResponse) Reset() {
+	*x = GetAuthorityResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuthorityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuthorityResponse) ProtoMessage() {}
+
+func (x *GetAuthorityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuthorityResponse.ProtoReflect.Descriptor instead.
+func (*GetAuthorityResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *GetAuthorityResponse) GetCertificates() []*Authority {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *GetAuthorityResponse) GetRootKey() bool {
+	if x != nil {
+		return x.RootKey
+	}
+	return false
+}
+
+func (x *GetAuthorityResponse) GetRotation() *Rotation {
+	if x != nil {
+		return x.Rotation
+	}
+	return nil
+}
+
+type RotateAuthorityRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Intermediates bool                   `protobuf:"varint,1,opt,name=intermediates,proto3" json:"intermediates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAuthorityRequest) Reset() {
+	*x = RotateAuthorityRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAuthorityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAuthorityRequest) ProtoMessage() {}
+
+func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
+func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RotateAuthorityRequest) GetIntermediates() bool {
+	if x != nil {
+		return x.Intermediates
+	}
+	return false
+}
+
+type RotateAuthorityResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAuthorityResponse) Reset() {
+	*x = RotateAuthorityResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAuthorityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAuthorityResponse) ProtoMessage() {}
+
+func (x *RotateAuthorityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAuthorityResponse.ProtoReflect.Descriptor instead.
+func (*RotateAuthorityResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+}
+
+type FinishAuthorityRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Force         bool                   `protobuf:"varint,1,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishAuthorityRequest) Reset() {
+	*x = FinishAuthorityRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishAuthorityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishAuthorityRequest) ProtoMessage() {}
+
+func (x *FinishAuthorityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishAuthorityRequest.ProtoReflect.Descriptor instead.
+func (*FinishAuthorityRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *FinishAuthorityRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type FinishAuthorityResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishAuthorityResponse) Reset() {
+	*x = FinishAuthorityResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishAuthorityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishAuthorityResponse) ProtoMessage() {}
+
+func (x *FinishAuthorityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishAuthorityResponse.ProtoReflect.Descriptor instead.
+func (*FinishAuthorityResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 type Secret struct {
@@ -1944,7 +2588,7 @@ type Secret struct {
 
 func (x *Secret) Reset() {
 	*x = Secret{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1956,7 +2600,7 @@ func (x *Secret) String() string {
 func (*Secret) ProtoMessage() {}
 
 func (x *Secret) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1969,7 +2613,7 @@ func (x *Secret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secret.ProtoReflect.Descriptor instead.
 func (*Secret) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Secret) GetName() string {
@@ -2040,7 +2684,7 @@ type SetSecretRequest struct {
 
 func (x *SetSecretRequest) Reset() {
 	*x = SetSecretRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2052,7 +2696,7 @@ func (x *SetSecretRequest) String() string {
 func (*SetSecretRequest) ProtoMessage() {}
 
 func (x *SetSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2065,7 +2709,7 @@ func (x *SetSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SetSecretRequest) GetName() string {
@@ -2100,7 +2744,7 @@ type SetSecretResponse struct {
 
 func (x *SetSecretResponse) Reset() {
 	*x = SetSecretResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2756,7 @@ func (x *SetSecretResponse) String() string {
 func (*SetSecretResponse) ProtoMessage() {}
 
 func (x *SetSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2769,7 @@ func (x *SetSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetSecretResponse) GetSecret() *Secret {
@@ -2151,7 +2795,7 @@ type GenerateSecretRequest struct {
 
 func (x *GenerateSecretRequest) Reset() {
 	*x = GenerateSecretRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2807,7 @@ func (x *GenerateSecretRequest) String() string {
 func (*GenerateSecretRequest) ProtoMessage() {}
 
 func (x *GenerateSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2820,7 @@ func (x *GenerateSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateSecretRequest.ProtoReflect.Descriptor instead.
 func (*GenerateSecretRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GenerateSecretRequest) GetName() string {
@@ -2195,7 +2839,7 @@ type GenerateSecretResponse struct {
 
 func (x *GenerateSecretResponse) Reset() {
 	*x = GenerateSecretResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2851,7 @@ func (x *GenerateSecretResponse) String() string {
 func (*GenerateSecretResponse) ProtoMessage() {}
 
 func (x *GenerateSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2864,7 @@ func (x *GenerateSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateSecretResponse.ProtoReflect.Descriptor instead.
 func (*GenerateSecretResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GenerateSecretResponse) GetSecret() *Secret {
@@ -2238,7 +2882,7 @@ type ListSecretsRequest struct {
 
 func (x *ListSecretsRequest) Reset() {
 	*x = ListSecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2894,7 @@ func (x *ListSecretsRequest) String() string {
 func (*ListSecretsRequest) ProtoMessage() {}
 
 func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2907,7 @@ func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ListSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 type ListSecretsResponse struct {
@@ -2275,7 +2919,7 @@ type ListSecretsResponse struct {
 
 func (x *ListSecretsResponse) Reset() {
 	*x = ListSecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2931,7 @@ func (x *ListSecretsResponse) String() string {
 func (*ListSecretsResponse) ProtoMessage() {}
 
 func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2944,7 @@ func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ListSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListSecretsResponse) GetSecrets() []*Secret {
@@ -2318,7 +2962,7 @@ type RekeySecretsRequest struct {
 
 func (x *RekeySecretsRequest) Reset() {
 	*x = RekeySecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +2974,7 @@ func (x *RekeySecretsRequest) String() string {
 func (*RekeySecretsRequest) ProtoMessage() {}
 
 func (x *RekeySecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +2987,7 @@ func (x *RekeySecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeySecretsRequest.ProtoReflect.Descriptor instead.
 func (*RekeySecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 type RekeySecretsResponse struct {
@@ -2355,7 +2999,7 @@ type RekeySecretsResponse struct {
 
 func (x *RekeySecretsResponse) Reset() {
 	*x = RekeySecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +3011,7 @@ func (x *RekeySecretsResponse) String() string {
 func (*RekeySecretsResponse) ProtoMessage() {}
 
 func (x *RekeySecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +3024,7 @@ func (x *RekeySecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeySecretsResponse.ProtoReflect.Descriptor instead.
 func (*RekeySecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RekeySecretsResponse) GetSecrets() int32 {
@@ -2401,7 +3045,7 @@ type ExportSecretsRequest struct {
 
 func (x *ExportSecretsRequest) Reset() {
 	*x = ExportSecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +3057,7 @@ func (x *ExportSecretsRequest) String() string {
 func (*ExportSecretsRequest) ProtoMessage() {}
 
 func (x *ExportSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +3070,7 @@ func (x *ExportSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ExportSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ExportSecretsRequest) GetRole() string {
@@ -2453,7 +3097,7 @@ type ExportSecretsResponse struct {
 
 func (x *ExportSecretsResponse) Reset() {
 	*x = ExportSecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +3109,7 @@ func (x *ExportSecretsResponse) String() string {
 func (*ExportSecretsResponse) ProtoMessage() {}
 
 func (x *ExportSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +3122,7 @@ func (x *ExportSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ExportSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ExportSecretsResponse) GetFile() []byte {
@@ -2486,6 +3130,646 @@ func (x *ExportSecretsResponse) GetFile() []byte {
 		return x.File
 	}
 	return nil
+}
+
+type GetPushRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPushRequest) Reset() {
+	*x = GetPushRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPushRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPushRequest) ProtoMessage() {}
+
+func (x *GetPushRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPushRequest.ProtoReflect.Descriptor instead.
+func (*GetPushRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+}
+
+type GetPushResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hosts that cluster.yaml lists.
+	Hosts   []*ListedHost `protobuf:"bytes,1,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	SshUser string        `protobuf:"bytes,2,opt,name=ssh_user,json=sshUser,proto3" json:"ssh_user,omitempty"`
+	SshPort int32         `protobuf:"varint,3,opt,name=ssh_port,json=sshPort,proto3" json:"ssh_port,omitempty"`
+	// The bootstrap agents by architecture, and where they can be fetched.
+	Agents        map[string]*AgentBlob `protobuf:"bytes,4,rep,name=agents,proto3" json:"agents,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Sources       []string              `protobuf:"bytes,5,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPushResponse) Reset() {
+	*x = GetPushResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPushResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPushResponse) ProtoMessage() {}
+
+func (x *GetPushResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPushResponse.ProtoReflect.Descriptor instead.
+func (*GetPushResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *GetPushResponse) GetHosts() []*ListedHost {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *GetPushResponse) GetSshUser() string {
+	if x != nil {
+		return x.SshUser
+	}
+	return ""
+}
+
+func (x *GetPushResponse) GetSshPort() int32 {
+	if x != nil {
+		return x.SshPort
+	}
+	return 0
+}
+
+func (x *GetPushResponse) GetAgents() map[string]*AgentBlob {
+	if x != nil {
+		return x.Agents
+	}
+	return nil
+}
+
+func (x *GetPushResponse) GetSources() []string {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+type ListedHost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Cidr          string                 `protobuf:"bytes,3,opt,name=cidr,proto3" json:"cidr,omitempty"`
+	Role          string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListedHost) Reset() {
+	*x = ListedHost{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListedHost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListedHost) ProtoMessage() {}
+
+func (x *ListedHost) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListedHost.ProtoReflect.Descriptor instead.
+func (*ListedHost) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ListedHost) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListedHost) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ListedHost) GetCidr() string {
+	if x != nil {
+		return x.Cidr
+	}
+	return ""
+}
+
+func (x *ListedHost) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+type AgentBlob struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 in hexadecimal.
+	Digest        string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	Size          int64  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentBlob) Reset() {
+	*x = AgentBlob{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentBlob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentBlob) ProtoMessage() {}
+
+func (x *AgentBlob) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentBlob.ProtoReflect.Descriptor instead.
+func (*AgentBlob) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *AgentBlob) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *AgentBlob) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type Operator struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "viewer", "operator" or "admin".
+	Level string `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	// Of its certificate, in hexadecimal.
+	Serial  string                 `protobuf:"bytes,3,opt,name=serial,proto3" json:"serial,omitempty"`
+	Created *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created,proto3" json:"created,omitempty"`
+	Expires *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	// Who made it.
+	Actor string `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Set once it is revoked.
+	Revoked       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Operator) Reset() {
+	*x = Operator{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Operator) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Operator) ProtoMessage() {}
+
+func (x *Operator) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Operator.ProtoReflect.Descriptor instead.
+func (*Operator) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *Operator) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Operator) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *Operator) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Operator) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Operator) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Operator) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *Operator) GetRevoked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+type CreateOperatorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Level string                 `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	// 30 days if absent.
+	Ttl *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// A PKCS#10 request in DER. Only its key is used; the private key stays where it was made.
+	Csr           []byte `protobuf:"bytes,4,opt,name=csr,proto3" json:"csr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateOperatorRequest) Reset() {
+	*x = CreateOperatorRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateOperatorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateOperatorRequest) ProtoMessage() {}
+
+func (x *CreateOperatorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateOperatorRequest.ProtoReflect.Descriptor instead.
+func (*CreateOperatorRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *CreateOperatorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateOperatorRequest) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *CreateOperatorRequest) GetTtl() *durationpb.Duration {
+	if x != nil {
+		return x.Ttl
+	}
+	return nil
+}
+
+func (x *CreateOperatorRequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+type CreateOperatorResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Operator *Operator              `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	// The certificate and its intermediate in DER.
+	Chain [][]byte `protobuf:"bytes,2,rep,name=chain,proto3" json:"chain,omitempty"`
+	// The CA certificate in PEM.
+	Root    []byte `protobuf:"bytes,3,opt,name=root,proto3" json:"root,omitempty"`
+	Cluster string `protobuf:"bytes,4,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// Where the coordinator is reached, as host:port.
+	Coordinators  []string `protobuf:"bytes,5,rep,name=coordinators,proto3" json:"coordinators,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateOperatorResponse) Reset() {
+	*x = CreateOperatorResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateOperatorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateOperatorResponse) ProtoMessage() {}
+
+func (x *CreateOperatorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateOperatorResponse.ProtoReflect.Descriptor instead.
+func (*CreateOperatorResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *CreateOperatorResponse) GetOperator() *Operator {
+	if x != nil {
+		return x.Operator
+	}
+	return nil
+}
+
+func (x *CreateOperatorResponse) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *CreateOperatorResponse) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *CreateOperatorResponse) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *CreateOperatorResponse) GetCoordinators() []string {
+	if x != nil {
+		return x.Coordinators
+	}
+	return nil
+}
+
+type ListOperatorsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOperatorsRequest) Reset() {
+	*x = ListOperatorsRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOperatorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOperatorsRequest) ProtoMessage() {}
+
+func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
+func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+}
+
+type ListOperatorsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operators     []*Operator            `protobuf:"bytes,1,rep,name=operators,proto3" json:"operators,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOperatorsResponse) Reset() {
+	*x = ListOperatorsResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOperatorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOperatorsResponse) ProtoMessage() {}
+
+func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
+func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *ListOperatorsResponse) GetOperators() []*Operator {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+type RevokeOperatorRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeOperatorRequest) Reset() {
+	*x = RevokeOperatorRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeOperatorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeOperatorRequest) ProtoMessage() {}
+
+func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
+func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *RevokeOperatorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type RevokeOperatorResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeOperatorResponse) Reset() {
+	*x = RevokeOperatorResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeOperatorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeOperatorResponse) ProtoMessage() {}
+
+func (x *RevokeOperatorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeOperatorResponse.ProtoReflect.Descriptor instead.
+func (*RevokeOperatorResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 var File_muster_operator_v1_operator_proto protoreflect.FileDescriptor
@@ -2518,7 +3802,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\ahost_id\x18\x02 \x01(\tR\x06hostId\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x12\n" +
-	"\x04zone\x18\x05 \x01(\tR\x04zone\"\xc6\x06\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\"\x86\a\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -2549,7 +3833,15 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x04done\x18\x16 \x01(\v2\x1a.google.protobuf.TimestampR\x04done\x12+\n" +
 	"\x05facts\x18\x17 \x01(\v2\x15.muster.sync.v1.FactsR\x05facts\x12\x1b\n" +
 	"\tjoined_by\x18\x18 \x01(\tR\bjoinedBy\x12\x12\n" +
-	"\x04push\x18\x19 \x01(\tR\x04push\"N\n" +
+	"\x04push\x18\x19 \x01(\tR\x04push\x12>\n" +
+	"\n" +
+	"quarantine\x18\x1e \x01(\v2\x1e.muster.operator.v1.QuarantineR\n" +
+	"quarantine\"n\n" +
+	"\n" +
+	"Quarantine\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06remedy\x18\x03 \x01(\tR\x06remedy\"N\n" +
 	"\x10ListHostsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
@@ -2573,10 +3865,13 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\ahost_id\x18\x03 \x01(\tR\x06hostId\x12\x14\n" +
 	"\x05actor\x18\x04 \x01(\tR\x05actor\x12\x12\n" +
 	"\x04from\x18\x05 \x01(\tR\x04from\x12\x18\n" +
-	"\amessage\x18\x06 \x01(\tR\amessage\"=\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\"\x99\x01\n" +
 	"\x11ListEventsRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"G\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05actor\x18\x04 \x01(\tR\x05actor\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"G\n" +
 	"\x12ListEventsResponse\x121\n" +
 	"\x06events\x18\x01 \x03(\v2\x19.muster.operator.v1.EventR\x06events\"\x9a\x02\n" +
 	"\x12CreateTokenRequest\x12\x12\n" +
@@ -2611,7 +3906,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x05token\x18\x01 \x01(\v2&.muster.operator.v1.CreateTokenRequestR\x05token\"C\n" +
 	"\x12CreateSeedResponse\x12\x12\n" +
 	"\x04seed\x18\x01 \x01(\fR\x04seed\x12\x19\n" +
-	"\btoken_id\x18\x02 \x01(\tR\atokenId\"\xbd\x01\n" +
+	"\btoken_id\x18\x02 \x01(\tR\atokenId\"\xd8\x01\n" +
 	"\x11RecordPushRequest\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x0e\n" +
@@ -2620,7 +3915,8 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"errorClass\x12\x18\n" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x16\n" +
 	"\x06remedy\x18\x06 \x01(\tR\x06remedy\x12\x19\n" +
-	"\btoken_id\x18\a \x01(\tR\atokenId\"\x14\n" +
+	"\btoken_id\x18\a \x01(\tR\atokenId\x12\x19\n" +
+	"\bhost_key\x18\b \x01(\tR\ahostKey\"\x14\n" +
 	"\x12RecordPushResponse\";\n" +
 	"\x11AssignHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
@@ -2633,7 +3929,40 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\"'\n" +
 	"\x11RemoveHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"\x14\n" +
-	"\x12RemoveHostResponse\"\xda\x01\n" +
+	"\x12RemoveHostResponse\"(\n" +
+	"\x12ReleaseHostRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"C\n" +
+	"\x13ReleaseHostResponse\x12,\n" +
+	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\"\xcd\x01\n" +
+	"\tAuthority\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vfingerprint\x18\x02 \x01(\tR\vfingerprint\x129\n" +
+	"\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x16\n" +
+	"\x06ending\x18\x05 \x01(\bR\x06ending\"\xe7\x02\n" +
+	"\bRotation\x124\n" +
+	"\astarted\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12$\n" +
+	"\rintermediates\x18\x02 \x01(\bR\rintermediates\x12\x14\n" +
+	"\x05moved\x18\x03 \x01(\x03R\x05moved\x12\x16\n" +
+	"\x06behind\x18\x04 \x01(\x03R\x06behind\x12!\n" +
+	"\fbehind_names\x18\x05 \x03(\tR\vbehindNames\x12\x16\n" +
+	"\x06tokens\x18\x06 \x01(\x05R\x06tokens\x12=\n" +
+	"\ftokens_until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vtokensUntil\x12\x1c\n" +
+	"\toperators\x18\b \x03(\tR\toperators\x129\n" +
+	"\n" +
+	"force_from\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tforceFrom\"\x15\n" +
+	"\x13GetAuthorityRequest\"\xae\x01\n" +
+	"\x14GetAuthorityResponse\x12A\n" +
+	"\fcertificates\x18\x01 \x03(\v2\x1d.muster.operator.v1.AuthorityR\fcertificates\x12\x19\n" +
+	"\broot_key\x18\x02 \x01(\bR\arootKey\x128\n" +
+	"\brotation\x18\x03 \x01(\v2\x1c.muster.operator.v1.RotationR\brotation\">\n" +
+	"\x16RotateAuthorityRequest\x12$\n" +
+	"\rintermediates\x18\x01 \x01(\bR\rintermediates\"\x19\n" +
+	"\x17RotateAuthorityResponse\".\n" +
+	"\x16FinishAuthorityRequest\x12\x14\n" +
+	"\x05force\x18\x01 \x01(\bR\x05force\"\x19\n" +
+	"\x17FinishAuthorityResponse\"\xda\x01\n" +
 	"\x06Secret\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12\x14\n" +
@@ -2664,7 +3993,51 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\"+\n" +
 	"\x15ExportSecretsResponse\x12\x12\n" +
-	"\x04file\x18\x01 \x01(\fR\x04file2\xaf\r\n" +
+	"\x04file\x18\x01 \x01(\fR\x04file\"\x10\n" +
+	"\x0eGetPushRequest\"\xba\x02\n" +
+	"\x0fGetPushResponse\x124\n" +
+	"\x05hosts\x18\x01 \x03(\v2\x1e.muster.operator.v1.ListedHostR\x05hosts\x12\x19\n" +
+	"\bssh_user\x18\x02 \x01(\tR\asshUser\x12\x19\n" +
+	"\bssh_port\x18\x03 \x01(\x05R\asshPort\x12G\n" +
+	"\x06agents\x18\x04 \x03(\v2/.muster.operator.v1.GetPushResponse.AgentsEntryR\x06agents\x12\x18\n" +
+	"\asources\x18\x05 \x03(\tR\asources\x1aX\n" +
+	"\vAgentsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
+	"\x05value\x18\x02 \x01(\v2\x1d.muster.operator.v1.AgentBlobR\x05value:\x028\x01\"b\n" +
+	"\n" +
+	"ListedHost\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04cidr\x18\x03 \x01(\tR\x04cidr\x12\x12\n" +
+	"\x04role\x18\x04 \x01(\tR\x04role\"7\n" +
+	"\tAgentBlob\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\"\x84\x02\n" +
+	"\bOperator\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\tR\x05level\x12\x16\n" +
+	"\x06serial\x18\x03 \x01(\tR\x06serial\x124\n" +
+	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x14\n" +
+	"\x05actor\x18\x06 \x01(\tR\x05actor\x124\n" +
+	"\arevoked\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\"\x80\x01\n" +
+	"\x15CreateOperatorRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\tR\x05level\x12+\n" +
+	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12\x10\n" +
+	"\x03csr\x18\x04 \x01(\fR\x03csr\"\xba\x01\n" +
+	"\x16CreateOperatorResponse\x128\n" +
+	"\boperator\x18\x01 \x01(\v2\x1c.muster.operator.v1.OperatorR\boperator\x12\x14\n" +
+	"\x05chain\x18\x02 \x03(\fR\x05chain\x12\x12\n" +
+	"\x04root\x18\x03 \x01(\fR\x04root\x12\x18\n" +
+	"\acluster\x18\x04 \x01(\tR\acluster\x12\"\n" +
+	"\fcoordinators\x18\x05 \x03(\tR\fcoordinators\"\x16\n" +
+	"\x14ListOperatorsRequest\"S\n" +
+	"\x15ListOperatorsResponse\x12:\n" +
+	"\toperators\x18\x01 \x03(\v2\x1c.muster.operator.v1.OperatorR\toperators\"+\n" +
+	"\x15RevokeOperatorRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x18\n" +
+	"\x16RevokeOperatorResponse2\xd6\x13\n" +
 	"\x0fOperatorService\x12[\n" +
 	"\n" +
 	"GetCluster\x12%.muster.operator.v1.GetClusterRequest\x1a&.muster.operator.v1.GetClusterResponse\x12X\n" +
@@ -2686,12 +4059,20 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"AssignHost\x12%.muster.operator.v1.AssignHostRequest\x1a&.muster.operator.v1.AssignHostResponse\x12X\n" +
 	"\tRetryHost\x12$.muster.operator.v1.RetryHostRequest\x1a%.muster.operator.v1.RetryHostResponse\x12[\n" +
 	"\n" +
-	"RemoveHost\x12%.muster.operator.v1.RemoveHostRequest\x1a&.muster.operator.v1.RemoveHostResponse\x12X\n" +
+	"RemoveHost\x12%.muster.operator.v1.RemoveHostRequest\x1a&.muster.operator.v1.RemoveHostResponse\x12^\n" +
+	"\vReleaseHost\x12&.muster.operator.v1.ReleaseHostRequest\x1a'.muster.operator.v1.ReleaseHostResponse\x12a\n" +
+	"\fGetAuthority\x12'.muster.operator.v1.GetAuthorityRequest\x1a(.muster.operator.v1.GetAuthorityResponse\x12j\n" +
+	"\x0fRotateAuthority\x12*.muster.operator.v1.RotateAuthorityRequest\x1a+.muster.operator.v1.RotateAuthorityResponse\x12j\n" +
+	"\x0fFinishAuthority\x12*.muster.operator.v1.FinishAuthorityRequest\x1a+.muster.operator.v1.FinishAuthorityResponse\x12X\n" +
 	"\tSetSecret\x12$.muster.operator.v1.SetSecretRequest\x1a%.muster.operator.v1.SetSecretResponse\x12g\n" +
 	"\x0eGenerateSecret\x12).muster.operator.v1.GenerateSecretRequest\x1a*.muster.operator.v1.GenerateSecretResponse\x12^\n" +
 	"\vListSecrets\x12&.muster.operator.v1.ListSecretsRequest\x1a'.muster.operator.v1.ListSecretsResponse\x12a\n" +
 	"\fRekeySecrets\x12'.muster.operator.v1.RekeySecretsRequest\x1a(.muster.operator.v1.RekeySecretsResponse\x12d\n" +
-	"\rExportSecrets\x12(.muster.operator.v1.ExportSecretsRequest\x1a).muster.operator.v1.ExportSecretsResponseB,Z*muster/proto/muster/operator/v1;operatorv1b\x06proto3"
+	"\rExportSecrets\x12(.muster.operator.v1.ExportSecretsRequest\x1a).muster.operator.v1.ExportSecretsResponse\x12R\n" +
+	"\aGetPush\x12\".muster.operator.v1.GetPushRequest\x1a#.muster.operator.v1.GetPushResponse\x12g\n" +
+	"\x0eCreateOperator\x12).muster.operator.v1.CreateOperatorRequest\x1a*.muster.operator.v1.CreateOperatorResponse\x12d\n" +
+	"\rListOperators\x12(.muster.operator.v1.ListOperatorsRequest\x1a).muster.operator.v1.ListOperatorsResponse\x12g\n" +
+	"\x0eRevokeOperator\x12).muster.operator.v1.RevokeOperatorRequest\x1a*.muster.operator.v1.RevokeOperatorResponseB,Z*muster/proto/muster/operator/v1;operatorv1b\x06proto3"
 
 var (
 	file_muster_operator_v1_operator_proto_rawDescOnce sync.Once
@@ -2705,129 +4086,188 @@ func file_muster_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_muster_operator_v1_operator_proto_rawDescData
 }
 
-var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_muster_operator_v1_operator_proto_goTypes = []any{
-	(*GetClusterRequest)(nil),      // 0: muster.operator.v1.GetClusterRequest
-	(*GetClusterResponse)(nil),     // 1: muster.operator.v1.GetClusterResponse
-	(*RoleState)(nil),              // 2: muster.operator.v1.RoleState
-	(*Member)(nil),                 // 3: muster.operator.v1.Member
-	(*Host)(nil),                   // 4: muster.operator.v1.Host
-	(*ListHostsRequest)(nil),       // 5: muster.operator.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),      // 6: muster.operator.v1.ListHostsResponse
-	(*GetHostRequest)(nil),         // 7: muster.operator.v1.GetHostRequest
-	(*GetHostResponse)(nil),        // 8: muster.operator.v1.GetHostResponse
-	(*WatchHostsRequest)(nil),      // 9: muster.operator.v1.WatchHostsRequest
-	(*WatchHostsResponse)(nil),     // 10: muster.operator.v1.WatchHostsResponse
-	(*Event)(nil),                  // 11: muster.operator.v1.Event
-	(*ListEventsRequest)(nil),      // 12: muster.operator.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),     // 13: muster.operator.v1.ListEventsResponse
-	(*CreateTokenRequest)(nil),     // 14: muster.operator.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),    // 15: muster.operator.v1.CreateTokenResponse
-	(*Token)(nil),                  // 16: muster.operator.v1.Token
-	(*ListTokensRequest)(nil),      // 17: muster.operator.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),     // 18: muster.operator.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),     // 19: muster.operator.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),    // 20: muster.operator.v1.RevokeTokenResponse
-	(*CreateSeedRequest)(nil),      // 21: muster.operator.v1.CreateSeedRequest
-	(*CreateSeedResponse)(nil),     // 22: muster.operator.v1.CreateSeedResponse
-	(*RecordPushRequest)(nil),      // 23: muster.operator.v1.RecordPushRequest
-	(*RecordPushResponse)(nil),     // 24: muster.operator.v1.RecordPushResponse
-	(*AssignHostRequest)(nil),      // 25: muster.operator.v1.AssignHostRequest
-	(*AssignHostResponse)(nil),     // 26: muster.operator.v1.AssignHostResponse
-	(*RetryHostRequest)(nil),       // 27: muster.operator.v1.RetryHostRequest
-	(*RetryHostResponse)(nil),      // 28: muster.operator.v1.RetryHostResponse
-	(*RemoveHostRequest)(nil),      // 29: muster.operator.v1.RemoveHostRequest
-	(*RemoveHostResponse)(nil),     // 30: muster.operator.v1.RemoveHostResponse
-	(*Secret)(nil),                 // 31: muster.operator.v1.Secret
-	(*SetSecretRequest)(nil),       // 32: muster.operator.v1.SetSecretRequest
-	(*SetSecretResponse)(nil),      // 33: muster.operator.v1.SetSecretResponse
-	(*GenerateSecretRequest)(nil),  // 34: muster.operator.v1.GenerateSecretRequest
-	(*GenerateSecretResponse)(nil), // 35: muster.operator.v1.GenerateSecretResponse
-	(*ListSecretsRequest)(nil),     // 36: muster.operator.v1.ListSecretsRequest
-	(*ListSecretsResponse)(nil),    // 37: muster.operator.v1.ListSecretsResponse
-	(*RekeySecretsRequest)(nil),    // 38: muster.operator.v1.RekeySecretsRequest
-	(*RekeySecretsResponse)(nil),   // 39: muster.operator.v1.RekeySecretsResponse
-	(*ExportSecretsRequest)(nil),   // 40: muster.operator.v1.ExportSecretsRequest
-	(*ExportSecretsResponse)(nil),  // 41: muster.operator.v1.ExportSecretsResponse
-	nil,                            // 42: muster.operator.v1.GetClusterResponse.PhasesEntry
-	nil,                            // 43: muster.operator.v1.CreateTokenRequest.LabelsEntry
-	(*timestamppb.Timestamp)(nil),  // 44: google.protobuf.Timestamp
-	(v1.Phase)(0),                  // 45: muster.sync.v1.Phase
-	(*v1.Facts)(nil),               // 46: muster.sync.v1.Facts
-	(*v1.Report)(nil),              // 47: muster.sync.v1.Report
-	(*durationpb.Duration)(nil),    // 48: google.protobuf.Duration
+	(*GetClusterRequest)(nil),       // 0: muster.operator.v1.GetClusterRequest
+	(*GetClusterResponse)(nil),      // 1: muster.operator.v1.GetClusterResponse
+	(*RoleState)(nil),               // 2: muster.operator.v1.RoleState
+	(*Member)(nil),                  // 3: muster.operator.v1.Member
+	(*Host)(nil),                    // 4: muster.operator.v1.Host
+	(*Quarantine)(nil),              // 5: muster.operator.v1.Quarantine
+	(*ListHostsRequest)(nil),        // 6: muster.operator.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),       // 7: muster.operator.v1.ListHostsResponse
+	(*GetHostRequest)(nil),          // 8: muster.operator.v1.GetHostRequest
+	(*GetHostResponse)(nil),         // 9: muster.operator.v1.GetHostResponse
+	(*WatchHostsRequest)(nil),       // 10: muster.operator.v1.WatchHostsRequest
+	(*WatchHostsResponse)(nil),      // 11: muster.operator.v1.WatchHostsResponse
+	(*Event)(nil),                   // 12: muster.operator.v1.Event
+	(*ListEventsRequest)(nil),       // 13: muster.operator.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),      // 14: muster.operator.v1.ListEventsResponse
+	(*CreateTokenRequest)(nil),      // 15: muster.operator.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 16: muster.operator.v1.CreateTokenResponse
+	(*Token)(nil),                   // 17: muster.operator.v1.Token
+	(*ListTokensRequest)(nil),       // 18: muster.operator.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),      // 19: muster.operator.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),      // 20: muster.operator.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),     // 21: muster.operator.v1.RevokeTokenResponse
+	(*CreateSeedRequest)(nil),       // 22: muster.operator.v1.CreateSeedRequest
+	(*CreateSeedResponse)(nil),      // 23: muster.operator.v1.CreateSeedResponse
+	(*RecordPushRequest)(nil),       // 24: muster.operator.v1.RecordPushRequest
+	(*RecordPushResponse)(nil),      // 25: muster.operator.v1.RecordPushResponse
+	(*AssignHostRequest)(nil),       // 26: muster.operator.v1.AssignHostRequest
+	(*AssignHostResponse)(nil),      // 27: muster.operator.v1.AssignHostResponse
+	(*RetryHostRequest)(nil),        // 28: muster.operator.v1.RetryHostRequest
+	(*RetryHostResponse)(nil),       // 29: muster.operator.v1.RetryHostResponse
+	(*RemoveHostRequest)(nil),       // 30: muster.operator.v1.RemoveHostRequest
+	(*RemoveHostResponse)(nil),      // 31: muster.operator.v1.RemoveHostResponse
+	(*ReleaseHostRequest)(nil),      // 32: muster.operator.v1.ReleaseHostRequest
+	(*ReleaseHostResponse)(nil),     // 33: muster.operator.v1.ReleaseHostResponse
+	(*Authority)(nil),               // 34: muster.operator.v1.Authority
+	(*Rotation)(nil),                // 35: muster.operator.v1.Rotation
+	(*GetAuthorityRequest)(nil),     // 36: muster.operator.v1.GetAuthorityRequest
+	(*GetAuthorityResponse)(nil),    // 37: muster.operator.v1.GetAuthorityResponse
+	(*RotateAuthorityRequest)(nil),  // 38: muster.operator.v1.RotateAuthorityRequest
+	(*RotateAuthorityResponse)(nil), // 39: muster.operator.v1.RotateAuthorityResponse
+	(*FinishAuthorityRequest)(nil),  // 40: muster.operator.v1.FinishAuthorityRequest
+	(*FinishAuthorityResponse)(nil), // 41: muster.operator.v1.FinishAuthorityResponse
+	(*Secret)(nil),                  // 42: muster.operator.v1.Secret
+	(*SetSecretRequest)(nil),        // 43: muster.operator.v1.SetSecretRequest
+	(*SetSecretResponse)(nil),       // 44: muster.operator.v1.SetSecretResponse
+	(*GenerateSecretRequest)(nil),   // 45: muster.operator.v1.GenerateSecretRequest
+	(*GenerateSecretResponse)(nil),  // 46: muster.operator.v1.GenerateSecretResponse
+	(*ListSecretsRequest)(nil),      // 47: muster.operator.v1.ListSecretsRequest
+	(*ListSecretsResponse)(nil),     // 48: muster.operator.v1.ListSecretsResponse
+	(*RekeySecretsRequest)(nil),     // 49: muster.operator.v1.RekeySecretsRequest
+	(*RekeySecretsResponse)(nil),    // 50: muster.operator.v1.RekeySecretsResponse
+	(*ExportSecretsRequest)(nil),    // 51: muster.operator.v1.ExportSecretsRequest
+	(*ExportSecretsResponse)(nil),   // 52: muster.operator.v1.ExportSecretsResponse
+	(*GetPushRequest)(nil),          // 53: muster.operator.v1.GetPushRequest
+	(*GetPushResponse)(nil),         // 54: muster.operator.v1.GetPushResponse
+	(*ListedHost)(nil),              // 55: muster.operator.v1.ListedHost
+	(*AgentBlob)(nil),               // 56: muster.operator.v1.AgentBlob
+	(*Operator)(nil),                // 57: muster.operator.v1.Operator
+	(*CreateOperatorRequest)(nil),   // 58: muster.operator.v1.CreateOperatorRequest
+	(*CreateOperatorResponse)(nil),  // 59: muster.operator.v1.CreateOperatorResponse
+	(*ListOperatorsRequest)(nil),    // 60: muster.operator.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),   // 61: muster.operator.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),   // 62: muster.operator.v1.RevokeOperatorRequest
+	(*RevokeOperatorResponse)(nil),  // 63: muster.operator.v1.RevokeOperatorResponse
+	nil,                             // 64: muster.operator.v1.GetClusterResponse.PhasesEntry
+	nil,                             // 65: muster.operator.v1.CreateTokenRequest.LabelsEntry
+	nil,                             // 66: muster.operator.v1.GetPushResponse.AgentsEntry
+	(*timestamppb.Timestamp)(nil),   // 67: google.protobuf.Timestamp
+	(v1.Phase)(0),                   // 68: muster.sync.v1.Phase
+	(*v1.Facts)(nil),                // 69: muster.sync.v1.Facts
+	(*v1.Report)(nil),               // 70: muster.sync.v1.Report
+	(*durationpb.Duration)(nil),     // 71: google.protobuf.Duration
 }
 var file_muster_operator_v1_operator_proto_depIdxs = []int32{
 	2,  // 0: muster.operator.v1.GetClusterResponse.roles:type_name -> muster.operator.v1.RoleState
-	42, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
-	44, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
+	64, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
+	67, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
 	3,  // 3: muster.operator.v1.RoleState.members:type_name -> muster.operator.v1.Member
-	45, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
-	44, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
-	44, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
-	44, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
-	44, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
-	46, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
-	4,  // 10: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	4,  // 11: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
-	47, // 12: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
-	4,  // 13: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	44, // 14: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
-	11, // 15: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
-	48, // 16: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	43, // 17: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
-	16, // 18: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
-	44, // 19: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
-	44, // 20: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
-	16, // 21: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
-	14, // 22: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
-	4,  // 23: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
-	4,  // 24: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
-	44, // 25: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
-	31, // 26: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	31, // 27: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	31, // 28: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
-	0,  // 29: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
-	5,  // 30: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
-	7,  // 31: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
-	9,  // 32: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
-	12, // 33: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
-	14, // 34: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
-	17, // 35: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
-	19, // 36: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
-	21, // 37: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
-	23, // 38: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
-	25, // 39: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
-	27, // 40: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
-	29, // 41: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
-	32, // 42: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
-	34, // 43: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
-	36, // 44: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
-	38, // 45: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
-	40, // 46: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
-	1,  // 47: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
-	6,  // 48: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
-	8,  // 49: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
-	10, // 50: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
-	13, // 51: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
-	15, // 52: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
-	18, // 53: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
-	20, // 54: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
-	22, // 55: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
-	24, // 56: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
-	26, // 57: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
-	28, // 58: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
-	30, // 59: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
-	33, // 60: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
-	35, // 61: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
-	37, // 62: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
-	39, // 63: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
-	41, // 64: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
-	47, // [47:65] is the sub-list for method output_type
-	29, // [29:47] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	68, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
+	67, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
+	67, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
+	67, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
+	67, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
+	69, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
+	5,  // 10: muster.operator.v1.Host.quarantine:type_name -> muster.operator.v1.Quarantine
+	67, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	4,  // 12: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
+	4,  // 13: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
+	70, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
+	4,  // 15: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
+	67, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
+	67, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	12, // 18: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
+	71, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	65, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
+	17, // 21: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
+	67, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
+	67, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	17, // 24: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
+	15, // 25: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
+	4,  // 26: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 27: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 28: muster.operator.v1.ReleaseHostResponse.host:type_name -> muster.operator.v1.Host
+	67, // 29: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
+	67, // 30: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	67, // 31: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
+	67, // 32: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
+	67, // 33: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
+	34, // 34: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
+	35, // 35: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
+	67, // 36: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
+	42, // 37: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	42, // 38: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	42, // 39: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
+	55, // 40: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
+	66, // 41: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
+	67, // 42: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
+	67, // 43: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
+	67, // 44: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
+	71, // 45: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
+	57, // 46: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
+	57, // 47: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
+	56, // 48: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
+	0,  // 49: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
+	6,  // 50: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
+	8,  // 51: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
+	10, // 52: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
+	13, // 53: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
+	15, // 54: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
+	18, // 55: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
+	20, // 56: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
+	22, // 57: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
+	24, // 58: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
+	26, // 59: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
+	28, // 60: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
+	30, // 61: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
+	32, // 62: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
+	36, // 63: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
+	38, // 64: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
+	40, // 65: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
+	43, // 66: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
+	45, // 67: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
+	47, // 68: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
+	49, // 69: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
+	51, // 70: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
+	53, // 71: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
+	58, // 72: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
+	60, // 73: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
+	62, // 74: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
+	1,  // 75: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
+	7,  // 76: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
+	9,  // 77: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
+	11, // 78: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
+	14, // 79: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
+	16, // 80: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
+	19, // 81: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
+	21, // 82: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
+	23, // 83: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
+	25, // 84: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
+	27, // 85: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
+	29, // 86: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
+	31, // 87: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
+	33, // 88: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
+	37, // 89: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
+	39, // 90: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
+	41, // 91: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
+	44, // 92: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
+	46, // 93: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
+	48, // 94: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
+	50, // 95: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
+	52, // 96: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
+	54, // 97: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
+	59, // 98: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
+	61, // 99: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
+	63, // 100: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
+	75, // [75:101] is the sub-list for method output_type
+	49, // [49:75] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_muster_operator_v1_operator_proto_init() }
@@ -2841,7 +4281,7 @@ func file_muster_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_operator_v1_operator_proto_rawDesc), len(file_muster_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   44,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: muster/operator/v1/operator.proto
 
-// Operator is what the coordinator's CLI speaks, over a Unix socket.
+// Operator is what the coordinator's CLI speaks: over a Unix socket on its machine, over mutual TLS from elsewhere.
 
 package operatorv1
 
@@ -21,24 +21,32 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OperatorService_GetCluster_FullMethodName     = "/muster.operator.v1.OperatorService/GetCluster"
-	OperatorService_ListHosts_FullMethodName      = "/muster.operator.v1.OperatorService/ListHosts"
-	OperatorService_GetHost_FullMethodName        = "/muster.operator.v1.OperatorService/GetHost"
-	OperatorService_WatchHosts_FullMethodName     = "/muster.operator.v1.OperatorService/WatchHosts"
-	OperatorService_ListEvents_FullMethodName     = "/muster.operator.v1.OperatorService/ListEvents"
-	OperatorService_CreateToken_FullMethodName    = "/muster.operator.v1.OperatorService/CreateToken"
-	OperatorService_ListTokens_FullMethodName     = "/muster.operator.v1.OperatorService/ListTokens"
-	OperatorService_RevokeToken_FullMethodName    = "/muster.operator.v1.OperatorService/RevokeToken"
-	OperatorService_CreateSeed_FullMethodName     = "/muster.operator.v1.OperatorService/CreateSeed"
-	OperatorService_RecordPush_FullMethodName     = "/muster.operator.v1.OperatorService/RecordPush"
-	OperatorService_AssignHost_FullMethodName     = "/muster.operator.v1.OperatorService/AssignHost"
-	OperatorService_RetryHost_FullMethodName      = "/muster.operator.v1.OperatorService/RetryHost"
-	OperatorService_RemoveHost_FullMethodName     = "/muster.operator.v1.OperatorService/RemoveHost"
-	OperatorService_SetSecret_FullMethodName      = "/muster.operator.v1.OperatorService/SetSecret"
-	OperatorService_GenerateSecret_FullMethodName = "/muster.operator.v1.OperatorService/GenerateSecret"
-	OperatorService_ListSecrets_FullMethodName    = "/muster.operator.v1.OperatorService/ListSecrets"
-	OperatorService_RekeySecrets_FullMethodName   = "/muster.operator.v1.OperatorService/RekeySecrets"
-	OperatorService_ExportSecrets_FullMethodName  = "/muster.operator.v1.OperatorService/ExportSecrets"
+	OperatorService_GetCluster_FullMethodName      = "/muster.operator.v1.OperatorService/GetCluster"
+	OperatorService_ListHosts_FullMethodName       = "/muster.operator.v1.OperatorService/ListHosts"
+	OperatorService_GetHost_FullMethodName         = "/muster.operator.v1.OperatorService/GetHost"
+	OperatorService_WatchHosts_FullMethodName      = "/muster.operator.v1.OperatorService/WatchHosts"
+	OperatorService_ListEvents_FullMethodName      = "/muster.operator.v1.OperatorService/ListEvents"
+	OperatorService_CreateToken_FullMethodName     = "/muster.operator.v1.OperatorService/CreateToken"
+	OperatorService_ListTokens_FullMethodName      = "/muster.operator.v1.OperatorService/ListTokens"
+	OperatorService_RevokeToken_FullMethodName     = "/muster.operator.v1.OperatorService/RevokeToken"
+	OperatorService_CreateSeed_FullMethodName      = "/muster.operator.v1.OperatorService/CreateSeed"
+	OperatorService_RecordPush_FullMethodName      = "/muster.operator.v1.OperatorService/RecordPush"
+	OperatorService_AssignHost_FullMethodName      = "/muster.operator.v1.OperatorService/AssignHost"
+	OperatorService_RetryHost_FullMethodName       = "/muster.operator.v1.OperatorService/RetryHost"
+	OperatorService_RemoveHost_FullMethodName      = "/muster.operator.v1.OperatorService/RemoveHost"
+	OperatorService_ReleaseHost_FullMethodName     = "/muster.operator.v1.OperatorService/ReleaseHost"
+	OperatorService_GetAuthority_FullMethodName    = "/muster.operator.v1.OperatorService/GetAuthority"
+	OperatorService_RotateAuthority_FullMethodName = "/muster.operator.v1.OperatorService/RotateAuthority"
+	OperatorService_FinishAuthority_FullMethodName = "/muster.operator.v1.OperatorService/FinishAuthority"
+	OperatorService_SetSecret_FullMethodName       = "/muster.operator.v1.OperatorService/SetSecret"
+	OperatorService_GenerateSecret_FullMethodName  = "/muster.operator.v1.OperatorService/GenerateSecret"
+	OperatorService_ListSecrets_FullMethodName     = "/muster.operator.v1.OperatorService/ListSecrets"
+	OperatorService_RekeySecrets_FullMethodName    = "/muster.operator.v1.OperatorService/RekeySecrets"
+	OperatorService_ExportSecrets_FullMethodName   = "/muster.operator.v1.OperatorService/ExportSecrets"
+	OperatorService_GetPush_FullMethodName         = "/muster.operator.v1.OperatorService/GetPush"
+	OperatorService_CreateOperator_FullMethodName  = "/muster.operator.v1.OperatorService/CreateOperator"
+	OperatorService_ListOperators_FullMethodName   = "/muster.operator.v1.OperatorService/ListOperators"
+	OperatorService_RevokeOperator_FullMethodName  = "/muster.operator.v1.OperatorService/RevokeOperator"
 )
 
 // OperatorServiceClient is the client API for OperatorService service.
@@ -67,8 +75,17 @@ type OperatorServiceClient interface {
 	AssignHost(ctx context.Context, in *AssignHostRequest, opts ...grpc.CallOption) (*AssignHostResponse, error)
 	// RetryHost lets a failed host try again.
 	RetryHost(ctx context.Context, in *RetryHostRequest, opts ...grpc.CallOption) (*RetryHostResponse, error)
-	// RemoveHost ends the host's identity and frees its place; the host's next call is denied.
+	// RemoveHost ends the host's identity and frees its place; the host's next call is denied. Of a host that was pushed to
+	// and never joined, it forgets the push and revokes its token.
 	RemoveHost(ctx context.Context, in *RemoveHostRequest, opts ...grpc.CallOption) (*RemoveHostResponse, error)
+	// ReleaseHost ends a host's quarantine: the certificate in use counts again.
+	ReleaseHost(ctx context.Context, in *ReleaseHostRequest, opts ...grpc.CallOption) (*ReleaseHostResponse, error)
+	// GetAuthority answers with the CA's certificates and how far a rotation is.
+	GetAuthority(ctx context.Context, in *GetAuthorityRequest, opts ...grpc.CallOption) (*GetAuthorityResponse, error)
+	// RotateAuthority makes a new CA, or new intermediates. What was there before is trusted until the rotation is finished.
+	RotateAuthority(ctx context.Context, in *RotateAuthorityRequest, opts ...grpc.CallOption) (*RotateAuthorityResponse, error)
+	// FinishAuthority ends a rotation: what was there before is trusted no more.
+	FinishAuthority(ctx context.Context, in *FinishAuthorityRequest, opts ...grpc.CallOption) (*FinishAuthorityResponse, error)
 	// SetSecret keeps the value of a secret that the bundle declares. The value is in no answer and no event.
 	SetSecret(ctx context.Context, in *SetSecretRequest, opts ...grpc.CallOption) (*SetSecretResponse, error)
 	// GenerateSecret replaces the value of a secret that the bundle lets be generated.
@@ -79,6 +96,13 @@ type OperatorServiceClient interface {
 	RekeySecrets(ctx context.Context, in *RekeySecretsRequest, opts ...grpc.CallOption) (*RekeySecretsResponse, error)
 	// ExportSecrets answers with the values that one role may read, for hosts that install without a coordinator.
 	ExportSecrets(ctx context.Context, in *ExportSecretsRequest, opts ...grpc.CallOption) (*ExportSecretsResponse, error)
+	// GetPush answers with what a push needs that is not on the operator's machine.
+	GetPush(ctx context.Context, in *GetPushRequest, opts ...grpc.CallOption) (*GetPushResponse, error)
+	// CreateOperator gives a person on another machine an identity and a level; its certificate is in this answer alone.
+	CreateOperator(ctx context.Context, in *CreateOperatorRequest, opts ...grpc.CallOption) (*CreateOperatorResponse, error)
+	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
+	// RevokeOperator ends an identity: its next call is denied, and its streams end.
+	RevokeOperator(ctx context.Context, in *RevokeOperatorRequest, opts ...grpc.CallOption) (*RevokeOperatorResponse, error)
 }
 
 type operatorServiceClient struct {
@@ -228,6 +252,46 @@ func (c *operatorServiceClient) RemoveHost(ctx context.Context, in *RemoveHostRe
 	return out, nil
 }
 
+func (c *operatorServiceClient) ReleaseHost(ctx context.Context, in *ReleaseHostRequest, opts ...grpc.CallOption) (*ReleaseHostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleaseHostResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ReleaseHost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) GetAuthority(ctx context.Context, in *GetAuthorityRequest, opts ...grpc.CallOption) (*GetAuthorityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAuthorityResponse)
+	err := c.cc.Invoke(ctx, OperatorService_GetAuthority_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) RotateAuthority(ctx context.Context, in *RotateAuthorityRequest, opts ...grpc.CallOption) (*RotateAuthorityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateAuthorityResponse)
+	err := c.cc.Invoke(ctx, OperatorService_RotateAuthority_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) FinishAuthority(ctx context.Context, in *FinishAuthorityRequest, opts ...grpc.CallOption) (*FinishAuthorityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FinishAuthorityResponse)
+	err := c.cc.Invoke(ctx, OperatorService_FinishAuthority_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) SetSecret(ctx context.Context, in *SetSecretRequest, opts ...grpc.CallOption) (*SetSecretResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetSecretResponse)
@@ -278,6 +342,46 @@ func (c *operatorServiceClient) ExportSecrets(ctx context.Context, in *ExportSec
 	return out, nil
 }
 
+func (c *operatorServiceClient) GetPush(ctx context.Context, in *GetPushRequest, opts ...grpc.CallOption) (*GetPushResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPushResponse)
+	err := c.cc.Invoke(ctx, OperatorService_GetPush_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) CreateOperator(ctx context.Context, in *CreateOperatorRequest, opts ...grpc.CallOption) (*CreateOperatorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateOperatorResponse)
+	err := c.cc.Invoke(ctx, OperatorService_CreateOperator_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOperatorsResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ListOperators_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) RevokeOperator(ctx context.Context, in *RevokeOperatorRequest, opts ...grpc.CallOption) (*RevokeOperatorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeOperatorResponse)
+	err := c.cc.Invoke(ctx, OperatorService_RevokeOperator_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OperatorServiceServer is the server API for OperatorService service.
 // All implementations must embed UnimplementedOperatorServiceServer
 // for forward compatibility.
@@ -304,8 +408,17 @@ type OperatorServiceServer interface {
 	AssignHost(context.Context, *AssignHostRequest) (*AssignHostResponse, error)
 	// RetryHost lets a failed host try again.
 	RetryHost(context.Context, *RetryHostRequest) (*RetryHostResponse, error)
-	// RemoveHost ends the host's identity and frees its place; the host's next call is denied.
+	// RemoveHost ends the host's identity and frees its place; the host's next call is denied. Of a host that was pushed to
+	// and never joined, it forgets the push and revokes its token.
 	RemoveHost(context.Context, *RemoveHostRequest) (*RemoveHostResponse, error)
+	// ReleaseHost ends a host's quarantine: the certificate in use counts again.
+	ReleaseHost(context.Context, *ReleaseHostRequest) (*ReleaseHostResponse, error)
+	// GetAuthority answers with the CA's certificates and how far a rotation is.
+	GetAuthority(context.Context, *GetAuthorityRequest) (*GetAuthorityResponse, error)
+	// RotateAuthority makes a new CA, or new intermediates. What was there before is trusted until the rotation is finished.
+	RotateAuthority(context.Context, *RotateAuthorityRequest) (*RotateAuthorityResponse, error)
+	// FinishAuthority ends a rotation: what was there before is trusted no more.
+	FinishAuthority(context.Context, *FinishAuthorityRequest) (*FinishAuthorityResponse, error)
 	// SetSecret keeps the value of a secret that the bundle declares. The value is in no answer and no event.
 	SetSecret(context.Context, *SetSecretRequest) (*SetSecretResponse, error)
 	// GenerateSecret replaces the value of a secret that the bundle lets be generated.
@@ -316,6 +429,13 @@ type OperatorServiceServer interface {
 	RekeySecrets(context.Context, *RekeySecretsRequest) (*RekeySecretsResponse, error)
 	// ExportSecrets answers with the values that one role may read, for hosts that install without a coordinator.
 	ExportSecrets(context.Context, *ExportSecretsRequest) (*ExportSecretsResponse, error)
+	// GetPush answers with what a push needs that is not on the operator's machine.
+	GetPush(context.Context, *GetPushRequest) (*GetPushResponse, error)
+	// CreateOperator gives a person on another machine an identity and a level; its certificate is in this answer alone.
+	CreateOperator(context.Context, *CreateOperatorRequest) (*CreateOperatorResponse, error)
+	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
+	// RevokeOperator ends an identity: its next call is denied, and its streams end.
+	RevokeOperator(context.Context, *RevokeOperatorRequest) (*RevokeOperatorResponse, error)
 	mustEmbedUnimplementedOperatorServiceServer()
 }
 
@@ -365,6 +485,18 @@ func (UnimplementedOperatorServiceServer) RetryHost(context.Context, *RetryHostR
 func (UnimplementedOperatorServiceServer) RemoveHost(context.Context, *RemoveHostRequest) (*RemoveHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveHost not implemented")
 }
+func (UnimplementedOperatorServiceServer) ReleaseHost(context.Context, *ReleaseHostRequest) (*ReleaseHostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseHost not implemented")
+}
+func (UnimplementedOperatorServiceServer) GetAuthority(context.Context, *GetAuthorityRequest) (*GetAuthorityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAuthority not implemented")
+}
+func (UnimplementedOperatorServiceServer) RotateAuthority(context.Context, *RotateAuthorityRequest) (*RotateAuthorityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateAuthority not implemented")
+}
+func (UnimplementedOperatorServiceServer) FinishAuthority(context.Context, *FinishAuthorityRequest) (*FinishAuthorityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FinishAuthority not implemented")
+}
 func (UnimplementedOperatorServiceServer) SetSecret(context.Context, *SetSecretRequest) (*SetSecretResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetSecret not implemented")
 }
@@ -379,6 +511,18 @@ func (UnimplementedOperatorServiceServer) RekeySecrets(context.Context, *RekeySe
 }
 func (UnimplementedOperatorServiceServer) ExportSecrets(context.Context, *ExportSecretsRequest) (*ExportSecretsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExportSecrets not implemented")
+}
+func (UnimplementedOperatorServiceServer) GetPush(context.Context, *GetPushRequest) (*GetPushResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPush not implemented")
+}
+func (UnimplementedOperatorServiceServer) CreateOperator(context.Context, *CreateOperatorRequest) (*CreateOperatorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateOperator not implemented")
+}
+func (UnimplementedOperatorServiceServer) ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOperators not implemented")
+}
+func (UnimplementedOperatorServiceServer) RevokeOperator(context.Context, *RevokeOperatorRequest) (*RevokeOperatorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeOperator not implemented")
 }
 func (UnimplementedOperatorServiceServer) mustEmbedUnimplementedOperatorServiceServer() {}
 func (UnimplementedOperatorServiceServer) testEmbeddedByValue()                         {}
@@ -628,6 +772,78 @@ func _OperatorService_RemoveHost_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_ReleaseHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseHostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ReleaseHost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ReleaseHost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ReleaseHost(ctx, req.(*ReleaseHostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_GetAuthority_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAuthorityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).GetAuthority(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_GetAuthority_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).GetAuthority(ctx, req.(*GetAuthorityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_RotateAuthority_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateAuthorityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).RotateAuthority(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_RotateAuthority_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).RotateAuthority(ctx, req.(*RotateAuthorityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_FinishAuthority_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FinishAuthorityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).FinishAuthority(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_FinishAuthority_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).FinishAuthority(ctx, req.(*FinishAuthorityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_SetSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetSecretRequest)
 	if err := dec(in); err != nil {
@@ -718,6 +934,78 @@ func _OperatorService_ExportSecrets_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_GetPush_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPushRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).GetPush(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_GetPush_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).GetPush(ctx, req.(*GetPushRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_CreateOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateOperatorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).CreateOperator(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_CreateOperator_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).CreateOperator(ctx, req.(*CreateOperatorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_ListOperators_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOperatorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ListOperators(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ListOperators_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ListOperators(ctx, req.(*ListOperatorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_RevokeOperator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeOperatorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).RevokeOperator(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_RevokeOperator_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).RevokeOperator(ctx, req.(*RevokeOperatorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OperatorService_ServiceDesc is the grpc.ServiceDesc for OperatorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -774,6 +1062,22 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _OperatorService_RemoveHost_Handler,
 		},
 		{
+			MethodName: "ReleaseHost",
+			Handler:    _OperatorService_ReleaseHost_Handler,
+		},
+		{
+			MethodName: "GetAuthority",
+			Handler:    _OperatorService_GetAuthority_Handler,
+		},
+		{
+			MethodName: "RotateAuthority",
+			Handler:    _OperatorService_RotateAuthority_Handler,
+		},
+		{
+			MethodName: "FinishAuthority",
+			Handler:    _OperatorService_FinishAuthority_Handler,
+		},
+		{
 			MethodName: "SetSecret",
 			Handler:    _OperatorService_SetSecret_Handler,
 		},
@@ -792,6 +1096,22 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExportSecrets",
 			Handler:    _OperatorService_ExportSecrets_Handler,
+		},
+		{
+			MethodName: "GetPush",
+			Handler:    _OperatorService_GetPush_Handler,
+		},
+		{
+			MethodName: "CreateOperator",
+			Handler:    _OperatorService_CreateOperator_Handler,
+		},
+		{
+			MethodName: "ListOperators",
+			Handler:    _OperatorService_ListOperators_Handler,
+		},
+		{
+			MethodName: "RevokeOperator",
+			Handler:    _OperatorService_RevokeOperator_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

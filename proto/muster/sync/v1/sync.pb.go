@@ -170,7 +170,9 @@ type SyncRequest struct {
 	// How long the answer may be held back while nothing changes.
 	Hold *durationpb.Duration `protobuf:"bytes,4,opt,name=hold,proto3" json:"hold,omitempty"`
 	// Sent when they changed since the last acknowledged message.
-	Facts         *Facts `protobuf:"bytes,5,opt,name=facts,proto3" json:"facts,omitempty"`
+	Facts *Facts `protobuf:"bytes,5,opt,name=facts,proto3" json:"facts,omitempty"`
+	// The CA certificates that the host trusts, as SHA-256 of each.
+	Roots         [][]byte `protobuf:"bytes,8,rep,name=roots,proto3" json:"roots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,13 +242,24 @@ func (x *SyncRequest) GetFacts() *Facts {
 	return nil
 }
 
+func (x *SyncRequest) GetRoots() [][]byte {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
 type SyncResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The highest sequence number that is on the coordinator's disk.
 	Acknowledged uint64     `protobuf:"varint,1,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	Directive    *Directive `protobuf:"bytes,2,opt,name=directive,proto3" json:"directive,omitempty"`
 	// The coordinator's clock, for the clock check.
-	Now           *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	Now *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	// The CA certificates that the host is to trust from now on, in DER; none when it trusts these already.
+	Roots [][]byte `protobuf:"bytes,8,rep,name=roots,proto3" json:"roots,omitempty"`
+	// Set when the host is to renew its certificate early, at a moment of its own choice within this time.
+	RenewWithin   *durationpb.Duration `protobuf:"bytes,9,opt,name=renew_within,json=renewWithin,proto3" json:"renew_within,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -298,6 +311,20 @@ func (x *SyncResponse) GetDirective() *Directive {
 func (x *SyncResponse) GetNow() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Now
+	}
+	return nil
+}
+
+func (x *SyncResponse) GetRoots() [][]byte {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
+func (x *SyncResponse) GetRenewWithin() *durationpb.Duration {
+	if x != nil {
+		return x.RenewWithin
 	}
 	return nil
 }
@@ -1379,17 +1406,20 @@ var File_muster_sync_v1_sync_proto protoreflect.FileDescriptor
 
 const file_muster_sync_v1_sync_proto_rawDesc = "" +
 	"\n" +
-	"\x19muster/sync/v1/sync.proto\x12\x0emuster.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x01\n" +
+	"\x19muster/sync/v1/sync.proto\x12\x0emuster.sync.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x02\n" +
 	"\vSyncRequest\x124\n" +
 	"\bobserved\x18\x01 \x01(\v2\x18.muster.sync.v1.ObservedR\bobserved\x120\n" +
 	"\areports\x18\x02 \x03(\v2\x16.muster.sync.v1.ReportR\areports\x12\x1c\n" +
 	"\tfollowing\x18\x03 \x01(\tR\tfollowing\x12-\n" +
 	"\x04hold\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04hold\x12+\n" +
-	"\x05facts\x18\x05 \x01(\v2\x15.muster.sync.v1.FactsR\x05facts\"\x99\x01\n" +
+	"\x05facts\x18\x05 \x01(\v2\x15.muster.sync.v1.FactsR\x05facts\x12\x14\n" +
+	"\x05roots\x18\b \x03(\fR\x05roots\"\xed\x01\n" +
 	"\fSyncResponse\x12\"\n" +
 	"\facknowledged\x18\x01 \x01(\x04R\facknowledged\x127\n" +
 	"\tdirective\x18\x02 \x01(\v2\x19.muster.sync.v1.DirectiveR\tdirective\x12,\n" +
-	"\x03now\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\xd8\x01\n" +
+	"\x03now\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12\x14\n" +
+	"\x05roots\x18\b \x03(\fR\x05roots\x12<\n" +
+	"\frenew_within\x18\t \x01(\v2\x19.google.protobuf.DurationR\vrenewWithin\"\xd8\x01\n" +
 	"\bObserved\x12+\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x15.muster.sync.v1.PhaseR\x05phase\x12\x17\n" +
 	"\aplan_id\x18\x02 \x01(\tR\x06planId\x12\x12\n" +
@@ -1549,33 +1579,34 @@ var file_muster_sync_v1_sync_proto_depIdxs = []int32{
 	5,  // 3: muster.sync.v1.SyncRequest.facts:type_name -> muster.sync.v1.Facts
 	9,  // 4: muster.sync.v1.SyncResponse.directive:type_name -> muster.sync.v1.Directive
 	20, // 5: muster.sync.v1.SyncResponse.now:type_name -> google.protobuf.Timestamp
-	0,  // 6: muster.sync.v1.Observed.phase:type_name -> muster.sync.v1.Phase
-	17, // 7: muster.sync.v1.Facts.labels:type_name -> muster.sync.v1.Facts.LabelsEntry
-	20, // 8: muster.sync.v1.Report.time:type_name -> google.protobuf.Timestamp
-	7,  // 9: muster.sync.v1.Report.step:type_name -> muster.sync.v1.StepResult
-	8,  // 10: muster.sync.v1.Report.check:type_name -> muster.sync.v1.CheckResult
-	0,  // 11: muster.sync.v1.StepResult.phase:type_name -> muster.sync.v1.Phase
-	19, // 12: muster.sync.v1.StepResult.took:type_name -> google.protobuf.Duration
-	1,  // 13: muster.sync.v1.CheckResult.status:type_name -> muster.sync.v1.CheckStatus
-	19, // 14: muster.sync.v1.CheckResult.took:type_name -> google.protobuf.Duration
-	10, // 15: muster.sync.v1.Directive.wait:type_name -> muster.sync.v1.Wait
-	11, // 16: muster.sync.v1.Directive.preflight:type_name -> muster.sync.v1.Plan
-	11, // 17: muster.sync.v1.Directive.install:type_name -> muster.sync.v1.Plan
-	12, // 18: muster.sync.v1.Directive.re_enrol:type_name -> muster.sync.v1.ReEnrol
-	13, // 19: muster.sync.v1.Directive.uninstall:type_name -> muster.sync.v1.Uninstall
-	14, // 20: muster.sync.v1.Directive.leave:type_name -> muster.sync.v1.Leave
-	19, // 21: muster.sync.v1.Wait.come_back:type_name -> google.protobuf.Duration
-	18, // 22: muster.sync.v1.Plan.late:type_name -> muster.sync.v1.Plan.LateEntry
-	20, // 23: muster.sync.v1.RenewResponse.expires:type_name -> google.protobuf.Timestamp
-	2,  // 24: muster.sync.v1.SyncService.Sync:input_type -> muster.sync.v1.SyncRequest
-	15, // 25: muster.sync.v1.SyncService.Renew:input_type -> muster.sync.v1.RenewRequest
-	3,  // 26: muster.sync.v1.SyncService.Sync:output_type -> muster.sync.v1.SyncResponse
-	16, // 27: muster.sync.v1.SyncService.Renew:output_type -> muster.sync.v1.RenewResponse
-	26, // [26:28] is the sub-list for method output_type
-	24, // [24:26] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	19, // 6: muster.sync.v1.SyncResponse.renew_within:type_name -> google.protobuf.Duration
+	0,  // 7: muster.sync.v1.Observed.phase:type_name -> muster.sync.v1.Phase
+	17, // 8: muster.sync.v1.Facts.labels:type_name -> muster.sync.v1.Facts.LabelsEntry
+	20, // 9: muster.sync.v1.Report.time:type_name -> google.protobuf.Timestamp
+	7,  // 10: muster.sync.v1.Report.step:type_name -> muster.sync.v1.StepResult
+	8,  // 11: muster.sync.v1.Report.check:type_name -> muster.sync.v1.CheckResult
+	0,  // 12: muster.sync.v1.StepResult.phase:type_name -> muster.sync.v1.Phase
+	19, // 13: muster.sync.v1.StepResult.took:type_name -> google.protobuf.Duration
+	1,  // 14: muster.sync.v1.CheckResult.status:type_name -> muster.sync.v1.CheckStatus
+	19, // 15: muster.sync.v1.CheckResult.took:type_name -> google.protobuf.Duration
+	10, // 16: muster.sync.v1.Directive.wait:type_name -> muster.sync.v1.Wait
+	11, // 17: muster.sync.v1.Directive.preflight:type_name -> muster.sync.v1.Plan
+	11, // 18: muster.sync.v1.Directive.install:type_name -> muster.sync.v1.Plan
+	12, // 19: muster.sync.v1.Directive.re_enrol:type_name -> muster.sync.v1.ReEnrol
+	13, // 20: muster.sync.v1.Directive.uninstall:type_name -> muster.sync.v1.Uninstall
+	14, // 21: muster.sync.v1.Directive.leave:type_name -> muster.sync.v1.Leave
+	19, // 22: muster.sync.v1.Wait.come_back:type_name -> google.protobuf.Duration
+	18, // 23: muster.sync.v1.Plan.late:type_name -> muster.sync.v1.Plan.LateEntry
+	20, // 24: muster.sync.v1.RenewResponse.expires:type_name -> google.protobuf.Timestamp
+	2,  // 25: muster.sync.v1.SyncService.Sync:input_type -> muster.sync.v1.SyncRequest
+	15, // 26: muster.sync.v1.SyncService.Renew:input_type -> muster.sync.v1.RenewRequest
+	3,  // 27: muster.sync.v1.SyncService.Sync:output_type -> muster.sync.v1.SyncResponse
+	16, // 28: muster.sync.v1.SyncService.Renew:output_type -> muster.sync.v1.RenewResponse
+	27, // [27:29] is the sub-list for method output_type
+	25, // [25:27] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_muster_sync_v1_sync_proto_init() }

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+
+	"muster/internal/fault"
+	"muster/internal/gate"
+)
+
+const (
+	// reservedFiles are for the store, the operator's socket, its page and its commands, whatever the network does.
+	reservedFiles = 256
+	// fewestFiles is where serving has no sense any more.
+	fewestFiles = 512
+	// maxDownloads is how many connections for artifacts there may be: hosts fetch one blob after the other and come back
+	// when there was no place. Each takes two files.
+	maxDownloads = 2048
+)
+
+// connections divides the file descriptors that this process may have between the hosts' door and the one for artifacts.
+func connections() (hosts, downloads int, err error) {
+	files, err := gate.Files()
+	if err != nil {
+		return 0, 0, err
+	}
+	return divide(files)
+}
+
+func divide(files int) (hosts, downloads int, err error) {
+	if files < fewestFiles {
+		return 0, 0, fault.New(fault.Unavailable, fmt.Sprintf("raise it to %d or more, with ulimit -n or LimitNOFILE= in the unit", fewestFiles),
+			"this process may open %d files, which is too few to serve", files)
+	}
+	files -= reservedFiles
+	downloads = min(maxDownloads, files/8)
+	return files - 2*downloads, downloads, nil
+}
