@@ -38,6 +38,7 @@ var talking = map[string]bool{
 	"hosts list": true, "hosts approve": true, "hosts retry": true, "hosts remove": true, "hosts release": true,
 	"token create": true, "token list": true, "token revoke": true,
 	"secret set": true, "secret generate": true, "secret list": true, "secret export": true, "secret rekey": true, "secret load": true,
+	"ca show": true, "ca rotate": true,
 	"operator create": true, "operator list": true, "operator revoke": true,
 }
 
@@ -60,7 +61,7 @@ func onlyHere(cmd *cobra.Command, _ []string) error {
 // connect reaches the running coordinator: over its Unix socket, where the kernel tells it who calls, or over mutual TLS
 // when a coordinator or a credential is named.
 func connect(cmd *cobra.Command) (operatorv1.OperatorServiceClient, func(), error) {
-	remote, err := remoteOf(cmd)
+	far, err := remoteOf(cmd)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,9 +69,9 @@ func connect(cmd *cobra.Command) (operatorv1.OperatorServiceClient, func(), erro
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
 	}
-	if remote != nil {
-		explain = remote.explain
-		options = append(options, grpc.WithContextDialer(remote.dial),
+	if far != nil {
+		explain = far.explain
+		options = append(options, grpc.WithContextDialer(far.dial),
 			grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}))
 	} else {
 		path := statePath(cmd, socketName)

@@ -19,12 +19,13 @@ func deployCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deploy " + pushArguments,
 		Short: "Push to hosts and wait until they are done, with live progress",
-		Long:  "deploy is push, then waiting for the hosts that were reached. It exits with 3 if any host failed.",
+		Long:  "deploy is push, then waiting for the hosts that were reached. It exits with 3 if any host failed.\n" + pushHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			tokens, failed, err := f.run(cmd, args)
+			pushed, err := f.run(cmd, args)
 			if err != nil {
 				return err
 			}
+			tokens, failed := pushed.reached(), pushed.failed()
 			joined := make(map[string]bool, len(tokens))
 			for _, id := range tokens {
 				joined[id] = true
@@ -76,9 +77,9 @@ func waitFor(cmd *cobra.Command, timeout time.Duration, failed, want int, counts
 		for _, h := range hosts {
 			switch {
 			case !counts(h):
-			case h.Phase == syncv1.Phase_PHASE_DONE:
+			case h.Quarantine == nil && h.Phase == syncv1.Phase_PHASE_DONE:
 				ended++
-			case h.Phase == syncv1.Phase_PHASE_FAILED:
+			case h.Quarantine != nil, h.Phase == syncv1.Phase_PHASE_FAILED:
 				ended, bad = ended+1, bad+1
 			}
 		}

@@ -211,6 +211,19 @@ func fiveHosts() *fakeOperator {
 func (f *fakeOperator) CreateSeed(_ context.Context, req *operatorv1.CreateSeedRequest) (*operatorv1.CreateSeedResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if req.Aws != nil {
+		f.calls = append(f.calls, "seed for policy "+req.Aws.Policy+", role "+req.Aws.Role)
+		return nil, status.Error(codes.InvalidArgument, "there are no policies")
+	}
+	if req.ExistingToken != "" {
+		f.calls = append(f.calls, "seed for "+req.ExistingToken)
+		return nil, status.Error(codes.InvalidArgument, "no host can join with this token: expired")
+	}
 	f.tokens = append(f.tokens, req.Token)
 	return &operatorv1.CreateSeedResponse{Seed: []byte("seed of " + req.Token.Host), TokenId: "token of " + req.Token.Host}, nil
+}
+
+func (f *fakeOperator) ReadmitInstance(_ context.Context, req *operatorv1.ReadmitInstanceRequest) (*operatorv1.ReadmitInstanceResponse, error) {
+	f.called("readmit " + req.Account + " " + req.Instance)
+	return &operatorv1.ReadmitInstanceResponse{}, nil
 }

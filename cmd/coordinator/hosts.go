@@ -20,7 +20,7 @@ import (
 
 func hostsCommand() *cobra.Command {
 	return group("hosts", "List, approve, retry, release and remove hosts",
-		hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsReleaseCommand(), hostsRemoveCommand())
+		hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsReleaseCommand(), hostsReadmitCommand(), hostsRemoveCommand())
 }
 
 // group is a command that only has others below it. By itself cobra would answer a mistyped one with help and exit code 0.
@@ -122,6 +122,29 @@ func hostsRetryCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&failed, "failed", false, "all hosts that failed")
 	return c
+}
+
+func hostsReadmitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "readmit ACCOUNT/INSTANCE...",
+		Short: "Let a cloud instance whose host was removed join once more",
+		Long: `An instance of AWS joins with its identity document once: a document can be copied, so one that has been used is refused, also
+when the host was removed. This lets the instance join once more, within its policy's window from its launch; an older one joins by a push.`,
+		Example: "  coordinator hosts readmit 123456789012/i-0123456789abcdef0",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, done, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			defer done()
+			return forEach(cmd, args, func(ctx context.Context, name string) (string, error) {
+				account, instance, _ := strings.Cut(name, "/")
+				_, err := client.ReadmitInstance(ctx, &operatorv1.ReadmitInstanceRequest{Account: account, Instance: instance})
+				return show.Safe(name, 64) + " may join once more", err
+			})
+		},
+	}
 }
 
 func hostsReleaseCommand() *cobra.Command {

@@ -24,6 +24,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal ends what goes on in order; a second one ends the program at once.
+	context.AfterFunc(ctx, stop)
+	// A second signal ends at once what does not heed the first.
+	context.AfterFunc(ctx, stop)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
 	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
@@ -49,7 +53,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid config, 3 finished with f
 		return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	root.AddCommand(bundleCommand(), keyCommand(), signCommand(), verifyCommand(), generationsCommand(), genconfCommand(), serveCommand(), pushCommand(), deployCommand(), waitCommand(), userDataCommand(),
-		statusCommand(), hostsCommand(), tokenCommand(), secretCommand(), eventsCommand(), operatorCommand(), authzCommand(), initCommand(), schemaCommand(), configCommand(), &cobra.Command{
+		statusCommand(), hostsCommand(), tokenCommand(), secretCommand(), eventsCommand(), caCommand(), operatorCommand(), authzCommand(), initCommand(), schemaCommand(), configCommand(), &cobra.Command{
 			Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 			Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), agent.Version) },
 		})

@@ -1,26 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"net"
-	"os"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"muster/internal/artifacts"
-	"muster/internal/fault"
 	"muster/internal/manifest"
 	"muster/internal/push"
 	"muster/internal/show"
@@ -29,114 +17,200 @@ import (
 
 // pushFlags are what push and deploy share.
 type pushFlags struct {
-	role, user                  string
-	port                        int
-	identities, knownHosts      []string
-	acceptNew                   bool
-	concurrency                 int
-	connectTimeout, hostTimeout time.Duration
-	ttl                         time.Duration
-	labels                      map[string]string
+	role, user                               string
+	port                                     int
+	identities, knownHosts, jumps            []string
+	sshConfig                                string
+	acceptNew                                bool
+	askPassword, askSudo                     bool
+	passwordFD, sudoFD                       int
+	concurrency                              int
+	connectTimeout, hostTimeout, idleTimeout time.Duration
+	uploadLimit                              string
+	retryFailed                              bool
+	ttl                                      time.Duration
+	labels                                   map[string]string
+
+	// connectSaid is whether --connect-timeout was given: then it counts more than the SSH configuration.
+	connectSaid bool
 }
 
 func (f *pushFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.role, "role", "", "the role of the hosts that are named without one")
-	flags.StringVarP(&f.user, "user", "u", "", "login name (default: ssh.user in cluster.yaml, else yours)")
-	flags.IntVarP(&f.port, "port", "p", 0, "SSH port (default: ssh.port in cluster.yaml, else 22)")
-	flags.StringSliceVarP(&f.identities, "identity", "i", nil, "private key file; may be repeated (default: the SSH agent and ~/.ssh/id_*)")
+	flags.BoolVar(&f.retryFailed, "retry-failed", false, "push to the hosts whose last push failed, each with its role")
+	flags.StringVarP(&f.user, "user", "u", "", "login name (default: see below)")
+	flags.IntVarP(&f.port, "port", "p", 0, "SSH port (default: see below)")
+	flags.StringSliceVarP(&f.identities, "identity", "i", nil, "private key file; may be repeated (default: those of the SSH configuration, else the SSH agent and ~/.ssh/id_*)")
+	flags.StringSliceVarP(&f.jumps, "jump", "J", nil, "jump hosts to go through, [USER@]HOST[:PORT],...; none: go straight")
 	flags.StringSliceVar(&f.knownHosts, "known-hosts", nil, "known hosts file (default: ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts)")
+	flags.StringVar(&f.sshConfig, "ssh-config", "", "SSH configuration, or none (default: ~/.ssh/config)")
 	flags.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust and record the key of a host that is not known yet; a changed key is refused all the same")
+	flags.BoolVar(&f.askPassword, "ask-password", false, "ask once for the login password")
+	flags.IntVar(&f.passwordFD, "password-fd", -1, "read the login password from this file descriptor, one line")
+	flags.BoolVar(&f.askSudo, "ask-sudo", false, "ask once for the password that sudo (or doas) wants; empty: the login password")
+	flags.IntVar(&f.sudoFD, "sudo-fd", -1, "read sudo's password from this file descriptor, one line")
 	flags.IntVar(&f.concurrency, "concurrency", 100, "hosts at the same time")
+	flags.StringVar(&f.uploadLimit, "upload-limit", "", "bytes a second to all hosts together, such as 10M (default: no limit)")
 	flags.DurationVar(&f.connectTimeout, "connect-timeout", 20*time.Second, "for connecting and logging in to one host")
-	flags.DurationVar(&f.hostTimeout, "host-timeout", 3*time.Minute, "for everything with one host")
+	flags.DurationVar(&f.idleTimeout, "idle-timeout", 30*time.Second, "how long a host may send nothing at all")
+	flags.DurationVar(&f.hostTimeout, "host-timeout", 0, "for everything with one host (default 3m, longer with --upload-limit)")
 	flags.StringToStringVar(&f.labels, "label", nil, "label of the hosts, such as zone=a; may be repeated")
 	flags.DurationVar(&f.ttl, "ttl", 0, "how long the hosts' join tokens are good (default 30m)")
 }
 
-const pushArguments = "[HOST | ROLE=HOST,HOST...]..."
+const pushArguments = "[HOST | ROLE=HOST,HOST... | -]..."
+
+// pushHelp is the part of the help that push and deploy share.
+const pushHelp = `
+A HOST is a name, an address, or a range of them: 10.0.0.[1-50], rack1-[a-c], node[01-12].example.com. With - the hosts are
+read from standard input, separated by blanks or line ends; # begins a comment. A host that is named twice is pushed to once.
+
+How to log in: the flags count first, then ssh.user and ssh.port of cluster.yaml where they are not the defaults (root, 22),
+then ~/.ssh/config, then the defaults. Of ~/.ssh/config these count: User, Port, HostName, IdentityFile, IdentitiesOnly,
+CertificateFile, IdentityAgent, ProxyJump, HostKeyAlias, UserKnownHostsFile, ConnectTimeout; with Host, Match all, Match host
+and Include. StrictHostKeyChecking is not read: host keys are always checked. ProxyCommand is refused; use ProxyJump.
+
+Passwords and passphrases are asked for on the terminal, once each, before the first host is contacted.`
 
 func pushCommand() *cobra.Command {
 	var f pushFlags
+	var output string
 	cmd := &cobra.Command{
 		Use:   "push " + pushArguments,
 		Short: "Drop the bootstrap agent on hosts, one SSH session each",
 		Long: `push logs in to every host once, all in parallel, drops the bootstrap agent with a join token of its own and starts it.
 After that the host pulls; the coordinator never connects to it again. Without arguments it pushes to the hosts that
-cluster.yaml lists by address.`,
-		Example: "  coordinator push --role master 10.0.0.11 10.0.0.12 10.0.0.13\n  coordinator push master=10.0.0.11,10.0.0.12,10.0.0.13 agent=10.0.0.21",
+cluster.yaml lists by address.
+` + pushHelp + `
+
+It exits with 3 if some hosts failed; push --retry-failed goes on with them. -o json writes
+{"pushed":N,"failed":N,"hosts":[{"host":…,"result":"pushed"|"failed","class":…,"message":…,"remedy":…,"retry":…,…}]}.`,
+		Example: "  coordinator push --role master 10.0.0.[11-13]\n  coordinator push master=10.0.0.[11-13] agent=10.0.0.21\n  coordinator push --retry-failed --ask-sudo",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, failed, err := f.run(cmd, args)
-			if err == nil && failed > 0 {
+			format, err := show.ParseFormat(output)
+			if err != nil {
+				return usageError(err)
+			}
+			pushed, err := f.run(cmd, args)
+			if pushed != nil && format != show.FormatTable {
+				if err := pushed.write(cmd.OutOrStdout(), format); err != nil {
+					return err
+				}
+			}
+			if err == nil && pushed.failed() > 0 {
 				return &exitError{code: exitFailedHosts}
 			}
 			return err
 		},
 	}
 	f.register(cmd)
+	outputFlag(cmd, &output)
 	return cmd
 }
 
-// run pushes and returns the tokens of the hosts that were reached, and how many were not.
-func (f *pushFlags) run(cmd *cobra.Command, args []string) (tokens []string, failed int, err error) {
-	ctx := cmd.Context()
-	generation, _, err := artifacts.Load(statePath(cmd, "artifacts"))
-	if err != nil {
-		return nil, 0, fault.New(fault.Unavailable, "start it with: coordinator serve; or name its state directory with --state",
-			"no coordinator has served from %s yet", statePath(cmd, "")).Because(err)
+// pushed is how a push ended; the three go together by their index.
+type pushed struct {
+	targets []target
+	tokens  []string
+	results []push.Result
+}
+
+func (p *pushed) failed() (n int) {
+	for _, r := range p.results {
+		if r.Err != nil {
+			n++
+		}
 	}
-	targets, err := parseTargets(args, f.role, generation.Hosts)
+	return n
+}
+
+// reached are the tokens of the hosts that were pushed to.
+func (p *pushed) reached() (tokens []string) {
+	for i, r := range p.results {
+		if r.Err == nil {
+			tokens = append(tokens, p.tokens[i])
+		}
+	}
+	return tokens
+}
+
+// run pushes. What it returns is not nil if hosts were contacted, even with an error.
+func (f *pushFlags) run(cmd *cobra.Command, args []string) (*pushed, error) {
+	ctx := cmd.Context()
+	f.connectSaid = cmd.Flags().Changed("connect-timeout")
+	limit, err := parseRate(f.uploadLimit)
 	if err != nil {
-		return nil, 0, err
+		return nil, usageError(err)
+	}
+	elsewhere, err := remoteOf(cmd)
+	if err != nil {
+		return nil, err
+	}
+	var m pushMaterial
+	if elsewhere == nil {
+		if m, err = materialHere(cmd); err != nil {
+			return nil, err
+		}
 	}
 	client, done, err := connect(cmd)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer done()
-	options, closeAll, err := f.options(cmd, generation)
+	if elsewhere != nil {
+		if m, err = materialThere(ctx, client); err != nil {
+			return nil, err
+		}
+	}
+	targets, err := f.targets(ctx, cmd.InOrStdin(), args, m.generation, client)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
+	}
+	logins, err := newLogins(f, m.generation.SSH)
+	if err != nil {
+		return nil, err
+	}
+	defer logins.Close()
+	servers, err := logins.all(targets)
+	if err != nil {
+		return nil, err
+	}
+	options, closeAll, err := f.options(m, logins, limit)
+	if err != nil {
+		return nil, err
 	}
 	defer closeAll()
-	sshTargets, ids, err := f.seeds(ctx, client, targets, generation)
-	if err != nil {
-		return nil, 0, err
+	p := &pushed{targets: targets}
+	if p.tokens, err = f.seeds(ctx, client, targets, servers); err != nil {
+		return nil, err
 	}
 	out := cmd.ErrOrStderr()
 	progress := newPushProgress(out, len(targets), show.IsTerminal(out))
-	results, err := push.Push(ctx, options, sshTargets, progress.event)
+	p.results, err = push.Push(ctx, options, servers, progress.event)
 	progress.end()
 	if err != nil {
-		return nil, 0, err
-	}
-	var records []*operatorv1.RecordPushRequest
-	for i, r := range results {
-		record := &operatorv1.RecordPushRequest{Target: targets[i].Host, Role: string(targets[i].Role), Ok: r.Err == nil, TokenId: ids[i]}
-		if r.Err != nil {
-			failed++
-			record.ErrorClass, record.Message, record.Remedy = string(r.Err.Class), r.Err.Message, r.Err.Remedy
-		} else {
-			tokens = append(tokens, ids[i])
-		}
-		records = append(records, record)
+		return nil, err
 	}
 	// What was seen is shown before anything else can fail.
-	progress.summary(results)
-	return tokens, failed, recordPushes(ctx, client, records)
+	progress.summary(p.results)
+	return p, p.record(ctx, client)
+}
+
+// targets are the hosts that the command line means.
+func (f *pushFlags) targets(ctx context.Context, stdin io.Reader, args []string, g *manifest.Generation, client operatorv1.OperatorServiceClient) ([]target, error) {
+	if f.retryFailed {
+		return failedTargets(ctx, client, args, g.Hosts)
+	}
+	args, err := readArguments(args, stdin)
+	if err != nil {
+		return nil, err
+	}
+	return parseTargets(args, f.role, g.Hosts)
 }
 
 // seeds makes each host its own single-use token, so that what one host was given is of no use to another.
-func (f *pushFlags) seeds(ctx context.Context, client operatorv1.OperatorServiceClient, targets []target, g *manifest.Generation) ([]push.Target, []string, error) {
-	login, err := f.login(g)
-	if err != nil {
-		return nil, nil, err
-	}
-	port := f.port
-	if port == 0 {
-		port = g.SSH.Port
-	}
-	made := make([]push.Target, len(targets))
+func (f *pushFlags) seeds(ctx context.Context, client operatorv1.OperatorServiceClient, targets []target, servers []push.Target) ([]string, error) {
 	ids := make([]string, len(targets))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(32)
@@ -150,74 +224,50 @@ func (f *pushFlags) seeds(ctx context.Context, client operatorv1.OperatorService
 			if err != nil {
 				return err
 			}
-			made[i] = push.Target{Address: t.Host, Port: port, User: login, Seed: resp.Seed}
+			servers[i].Seed = resp.Seed
 			ids[i] = resp.TokenId
 			return nil
 		})
 	}
-	return made, ids, group.Wait()
+	return ids, group.Wait()
 }
 
-func (f *pushFlags) login(g *manifest.Generation) (string, error) {
-	if f.user != "" {
-		return f.user, nil
-	}
-	if g.SSH.User != "" {
-		return g.SSH.User, nil
-	}
-	me, err := user.Current()
-	if err != nil {
-		return "", err
-	}
-	return me.Username, nil
-}
-
-func recordPushes(ctx context.Context, client operatorv1.OperatorServiceClient, records []*operatorv1.RecordPushRequest) error {
+// record tells the coordinator how it ended, so that status and push --retry-failed know.
+func (p *pushed) record(ctx context.Context, client operatorv1.OperatorServiceClient) error {
 	// An interrupted push is recorded too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(32)
-	for _, r := range records {
+	for i, r := range p.results {
+		record := &operatorv1.RecordPushRequest{
+			Target: p.targets[i].Host, Role: string(p.targets[i].Role), Ok: r.Err == nil, TokenId: p.tokens[i], HostKey: r.NewHostKey,
+		}
+		if r.Err != nil {
+			record.ErrorClass, record.Message, record.Remedy = string(r.Err.Class), r.Err.Message, r.Err.Remedy
+		}
 		group.Go(func() error {
-			_, err := client.RecordPush(ctx, r)
+			_, err := client.RecordPush(ctx, record)
 			return err
 		})
 	}
 	return group.Wait()
 }
 
-func (f *pushFlags) options(cmd *cobra.Command, g *manifest.Generation) (push.Options, func(), error) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return push.Options{}, nil, err
-	}
+func (f *pushFlags) options(m pushMaterial, l *logins, limit int64) (push.Options, func(), error) {
 	options := push.Options{
-		Agents: make(map[manifest.Arch]push.Binary), KnownHosts: f.knownHosts, AcceptNewHostKeys: f.acceptNew,
-		Concurrency: f.concurrency, ConnectTimeout: f.connectTimeout, HostTimeout: f.hostTimeout,
+		Agents: make(map[manifest.Arch]push.Binary), KnownHosts: l.knownHosts, AcceptNewHostKeys: f.acceptNew,
+		SudoPassword: l.sudo, Concurrency: f.concurrency, UploadLimit: limit,
+		ConnectTimeout: f.connectTimeout, HostTimeout: f.hostTimeout, IdleTimeout: f.idleTimeout,
 	}
-	if len(options.KnownHosts) == 0 {
-		options.KnownHosts = []string{filepath.Join(home, ".ssh/known_hosts"), "/etc/ssh/ssh_known_hosts"}
-	}
-	identities := f.identities
-	if len(identities) == 0 {
-		for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-			if path := filepath.Join(home, ".ssh", name); readable(path) {
-				identities = append(identities, path)
-			}
-		}
-	}
-	if options.Auth, err = push.LoadAuth(identities, os.Getenv("SSH_AUTH_SOCK"), askPassphrase); err != nil {
-		return push.Options{}, nil, err
-	}
-	closers := []io.Closer{options.Auth}
+	var closers []io.Closer
 	closeAll := func() {
 		for _, c := range closers {
-			_ = c.Close()
+			_ = c.Close() // they were only read
 		}
 	}
-	for arch, blob := range g.Agents {
-		binary, err := push.OpenBinary(filepath.Join(statePath(cmd, "artifacts"), manifest.BlobPath(blob.Digest)))
+	for arch, blob := range m.generation.Agents {
+		binary, err := push.OpenBinary(m.agentPath(blob))
 		if err != nil {
 			closeAll()
 			return push.Options{}, nil, err
@@ -226,104 +276,4 @@ func (f *pushFlags) options(cmd *cobra.Command, g *manifest.Generation) (push.Op
 		options.Agents[arch] = binary
 	}
 	return options, closeAll, nil
-}
-
-func readable(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	return f.Close() == nil
-}
-
-func askPassphrase(file string) ([]byte, error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return nil, errors.New("no terminal to ask for the passphrase on; add the key to an SSH agent (ssh-add)")
-	}
-	defer tty.Close()
-	fmt.Fprintf(tty, "Passphrase for %s: ", file)
-	defer fmt.Fprintln(tty)
-	return term.ReadPassword(int(tty.Fd()))
-}
-
-// pushProgress shows one redrawn line on a terminal and a line an outcome elsewhere.
-type pushProgress struct {
-	out      io.Writer
-	total    int
-	terminal bool
-	ended    int
-	failed   int
-	steps    map[string]push.Step
-	drawn    time.Time
-}
-
-func newPushProgress(out io.Writer, total int, terminal bool) *pushProgress {
-	return &pushProgress{out: out, total: total, terminal: terminal, steps: make(map[string]push.Step)}
-}
-
-func (p *pushProgress) event(e push.Event) {
-	p.steps[e.Target.Address] = e.Step
-	if e.NewHostKey != "" {
-		p.line("%s: host key %s recorded", e.Target.Address, e.NewHostKey)
-	}
-	switch e.Step {
-	case push.Pushed:
-		p.ended++
-		p.line("%s: pushed in %s", e.Target.Address, e.Took.Round(time.Millisecond))
-	case push.Failed:
-		p.ended, p.failed = p.ended+1, p.failed+1
-		p.line("%s: failed (%s): %s", e.Target.Address, e.Err.Class, show.Safe(e.Err.Message, 300))
-	default:
-		p.draw()
-	}
-}
-
-func (p *pushProgress) line(format string, args ...any) {
-	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
-	fmt.Fprintf(p.out, format+"\n", args...)
-	p.drawn = time.Time{}
-	p.draw()
-}
-
-// draw redraws the line, at most ten times a second.
-func (p *pushProgress) draw() {
-	if !p.terminal || time.Since(p.drawn) < 100*time.Millisecond {
-		return
-	}
-	p.drawn = time.Now()
-	counts := make(map[push.Step]int)
-	for _, s := range p.steps {
-		counts[s]++
-	}
-	parts := []string{strconv.Itoa(p.ended) + "/" + strconv.Itoa(p.total) + " hosts"}
-	for _, s := range []push.Step{push.Connecting, push.Authenticating, push.Uploading, push.Starting} {
-		if counts[s] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
-		}
-	}
-	fmt.Fprint(p.out, "\r\x1b[K"+strings.Join(parts, ", "))
-}
-
-func (p *pushProgress) end() {
-	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
-}
-
-func (p *pushProgress) summary(results []push.Result) {
-	var slowest push.Result
-	for _, r := range results {
-		if r.Err != nil {
-			fmt.Fprintf(p.out, "%s: %s\n  remedy: %s\n", net.JoinHostPort(r.Target.Address, strconv.Itoa(cmp.Or(r.Target.Port, 22))),
-				show.Safe(r.Err.Message, 500), show.Safe(r.Err.Remedy, 500))
-		}
-		if r.Took > slowest.Took {
-			slowest = r
-		}
-	}
-	fmt.Fprintf(p.out, "pushed to %d of %d hosts; slowest %s in %s\n", p.total-p.failed, p.total, slowest.Target.Address,
-		slowest.Took.Round(time.Millisecond))
 }

@@ -34,8 +34,8 @@ func remoteFlags(root *cobra.Command) {
 	root.PersistentPreRunE = onlyHere
 }
 
-// remote is a coordinator on another machine, and the last thing that went wrong on the way to it.
-type remote struct {
+// farCoordinator is a coordinator on another machine, and the last thing that went wrong on the way to it.
+type farCoordinator struct {
 	credential *credential.Credential
 	path       string
 	addresses  []string
@@ -46,7 +46,7 @@ type remote struct {
 
 // remoteOf is the coordinator that the flags or the environment name; nil for the one on this machine. Without either it
 // is the one of the credential in its usual place, where no coordinator runs here.
-func remoteOf(cmd *cobra.Command) (*remote, error) {
+func remoteOf(cmd *cobra.Command) (*farCoordinator, error) {
 	address, path := setting(cmd, "coordinator", "MUSTER_COORDINATOR"), setting(cmd, "credential", "MUSTER_CREDENTIAL")
 	usual := ""
 	if dir, err := os.UserConfigDir(); err == nil {
@@ -66,7 +66,7 @@ func remoteOf(cmd *cobra.Command) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &remote{credential: c, path: path, addresses: c.Coordinators}
+	r := &farCoordinator{credential: c, path: path, addresses: c.Coordinators}
 	if address != "" {
 		r.addresses = []string{address}
 	}
@@ -94,13 +94,13 @@ func isPort(text string) bool {
 }
 
 // dial tries each address in turn. gRPC sees a connection on which TLS is done, and this keeps why there is none.
-func (r *remote) dial(ctx context.Context, _ string) (net.Conn, error) {
+func (r *farCoordinator) dial(ctx context.Context, _ string) (net.Conn, error) {
 	var failed []error
 	for _, address := range r.addresses {
 		conn, err := r.dialOne(ctx, address)
 		if err == nil {
 			r.note(nil)
-			return &notingConn{conn, r}, nil
+			return conn, nil
 		}
 		failed = append(failed, fmt.Errorf("%s: %w", address, err))
 		if ctx.Err() != nil {
@@ -112,7 +112,7 @@ func (r *remote) dial(ctx context.Context, _ string) (net.Conn, error) {
 	return nil, err
 }
 
-func (r *remote) dialOne(ctx context.Context, address string) (net.Conn, error) {
+func (r *farCoordinator) dialOne(ctx context.Context, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -131,31 +131,52 @@ func (r *remote) dialOne(ctx context.Context, address string) (net.Conn, error) 
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
-	return conn, nil
+	// In TLS 1.3 a server judges the client's certificate after the handshake. It speaks first in HTTP/2 (RFC 9113, 3.4): so
+	// the first byte tells, before anything is written that a reset would lose the reason with.
+	first := make([]byte, 1)
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if _, err := conn.Read(first); err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &begunConn{conn, first}, nil
 }
 
-func (r *remote) note(err error) {
+func (r *farCoordinator) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last = err
 }
 
-// notingConn keeps what a coordinator says of this side's certificate: in TLS 1.3 it comes after the handshake.
-type notingConn struct {
+// begunConn is a connection of which the first byte has been read.
+type begunConn struct {
 	net.Conn
-	remote *remote
+	first []byte
 }
 
-func (c *notingConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if alert := tls.AlertError(0); errors.As(err, &alert) {
-		c.remote.note(err)
+// Read gives the first byte back. gRPC reads from one goroutine.
+func (c *begunConn) Read(p []byte) (int, error) {
+	if len(c.first) > 0 && len(p) > 0 {
+		n := copy(p, c.first)
+		c.first = c.first[n:]
+		return n, nil
 	}
-	return n, err
+	return c.Conn.Read(p)
+}
+
+// isAlert says whether the other side has ended TLS with a reason; crypto/tls has no type for it that could be named.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // explain says what to do about a call that never got to the coordinator, or was not let in.
-func (r *remote) explain(err error) error {
+func (r *farCoordinator) explain(err error) error {
 	code := status.Code(err)
 	if err == nil || code != codes.Unavailable && code != codes.Unauthenticated {
 		return err
@@ -164,7 +185,6 @@ func (r *remote) explain(err error) error {
 	why := r.last
 	r.mu.Unlock()
 	at := strings.Join(r.addresses, ", ")
-	var alert tls.AlertError
 	var authority x509.UnknownAuthorityError
 	var name x509.HostnameError
 	expired := !time.Now().Before(r.credential.Expires())
@@ -177,9 +197,9 @@ func (r *remote) explain(err error) error {
 	case errors.As(why, &name):
 		return reworded(err, fault.New(fault.Invalid, "use one of "+strings.Join(r.credential.Coordinators, ", ")+", or add the name to coordinator.addresses in cluster.yaml",
 			"the coordinator at %s has no certificate for that name", at).Because(why))
-	case errors.As(why, &alert) && expired:
+	case isAlert(why) && expired:
 		return reworded(err, fault.New(fault.Denied, remake, "the credential %s expired at %s", r.path, r.credential.Expires().Local().Format(time.RFC3339)))
-	case errors.As(why, &alert):
+	case isAlert(why):
 		return reworded(err, fault.New(fault.Denied, "check the clocks of both machines; "+remake, "the coordinator at %s refuses the credential %s", at, r.path).Because(why))
 	}
 	return reworded(err, fault.New(fault.Unavailable, "check that the coordinator runs, its address, and that a firewall lets port coordinator.grpc_port through",

@@ -70,6 +70,9 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 
 	served := filepath.Join(o.state, "artifacts")
 	if err := admit(ctx, log, o, served); err != nil {
+		if errors.Is(err, fault.Denied) || errors.Is(err, fault.Conflict) {
+			err = errors.Join(err, coordinator.GenerationRefused(ctx, kept, err.Error()))
+		}
 		return err
 	}
 	generation, manifests, err := artifacts.Load(served)
@@ -78,6 +81,9 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	}
 	core, ca, err := openCore(ctx, o.state, coordinator.Options{Store: kept, Generation: generation, Manifests: manifests, Log: log})
 	if err != nil {
+		return err
+	}
+	if err := core.Serving(ctx); err != nil {
 		return err
 	}
 	if err := warnOfSecrets(ctx, log, core); err != nil {
@@ -122,7 +128,10 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	group.Go(func() error { return hostServer.Serve(rpc.Bounded(grpcListener, hosts)) })
 	group.Go(func() error { return operatorServer.Serve(operatorListener) })
 	group.Go(func() error {
-		return prune(ctx, log, core, pruneEvery, func() { pruneArtifacts(ctx, log, core, served, o.keep) })
+		return prune(ctx, log, core, pruneEvery, func() {
+			core.Tend()
+			pruneArtifacts(ctx, log, core, served, o.keep)
+		})
 	})
 	group.Go(func() error {
 		<-ctx.Done()

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
+	"muster/internal/fault"
 	"muster/internal/manifest"
+	operatorv1 "muster/proto/muster/operator/v1"
 )
 
 var listedHosts = []manifest.Listed{
@@ -21,15 +26,19 @@ func TestTargetsAreWhatTheArgumentsSay(t *testing.T) {
 		role string
 		want []target
 	}{
-		"hosts with the role of --role":                 {[]string{"a", "b"}, "agent", []target{{"a", "agent"}, {"b", "agent"}}},
-		"a role with its hosts":                         {[]string{"master=a,b", "agent=c"}, "", []target{{"a", "master"}, {"b", "master"}, {"c", "agent"}}},
-		"both, each with its own":                       {[]string{"master=a", "b"}, "agent", []target{{"a", "master"}, {"b", "agent"}}},
-		"a listed host by its address":                  {[]string{"10.0.0.11"}, "", []target{{"10.0.0.11", "master"}}},
-		"a listed host by its name":                     {[]string{"m3"}, "", []target{{"m3", "master"}}},
-		"a listed host with another role":               {[]string{"m1"}, "agent", []target{{"m1", "agent"}}},
-		"an IPv6 address":                               {[]string{"agent=fd00::2,fe80::1%eth0"}, "", []target{{"fd00::2", "agent"}, {"fe80::1%eth0", "agent"}}},
-		"none: all that are listed with an address":     {nil, "", []target{{"10.0.0.11", "master"}, {"10.0.0.12", "master"}}},
-		"none, with a role that is for named ones only": {nil, "agent", []target{{"10.0.0.11", "master"}, {"10.0.0.12", "master"}}},
+		"hosts with the role of --role":   {[]string{"a", "b"}, "agent", []target{{Host: "a", Role: "agent"}, {Host: "b", Role: "agent"}}},
+		"a role with its hosts":           {[]string{"master=a,b", "agent=c"}, "", []target{{Host: "a", Role: "master"}, {Host: "b", Role: "master"}, {Host: "c", Role: "agent"}}},
+		"both, each with its own":         {[]string{"master=a", "b"}, "agent", []target{{Host: "a", Role: "master"}, {Host: "b", Role: "agent"}}},
+		"a listed host by its address":    {[]string{"10.0.0.11"}, "", []target{{Host: "10.0.0.11", Role: "master"}}},
+		"a listed host by its name":       {[]string{"m3"}, "", []target{{Host: "m3", Role: "master"}}},
+		"a listed host with another role": {[]string{"m1"}, "agent", []target{{Host: "m1", Role: "agent", Address: "10.0.0.11"}}},
+		"an IPv6 address":                 {[]string{"agent=fd00::2,fe80::1%eth0"}, "", []target{{Host: "fd00::2", Role: "agent"}, {Host: "fe80::1%eth0", Role: "agent"}}},
+		"ranges": {[]string{"master=m[1,3]", "agent=node[08-10],x"}, "", []target{
+			{Host: "m1", Role: "master", Address: "10.0.0.11"}, {Host: "m3", Role: "master"},
+			{Host: "node08", Role: "agent"}, {Host: "node09", Role: "agent"}, {Host: "node10", Role: "agent"}, {Host: "x", Role: "agent"}}},
+		"ranges of listed hosts, and a host twice":      {[]string{"10.0.0.[11-12]", "10.0.0.12"}, "", []target{{Host: "10.0.0.11", Role: "master"}, {Host: "10.0.0.12", Role: "master"}}},
+		"none: all that are listed with an address":     {nil, "", []target{{Host: "10.0.0.11", Role: "master"}, {Host: "10.0.0.12", Role: "master"}}},
+		"none, with a role that is for named ones only": {nil, "agent", []target{{Host: "10.0.0.11", Role: "master"}, {Host: "10.0.0.12", Role: "master"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := parseTargets(test.args, test.role, listedHosts)
@@ -60,7 +69,9 @@ func TestTargetsThatCannotBeMeantAreWrongUsage(t *testing.T) {
 		"a URL":                       {[]string{"agent=ssh://a"}, nil, `"ssh://a"` + alone, ""},
 		"two equals signs":            {[]string{"agent=a=b"}, nil, `"a=b"` + alone, ""},
 		"a blank":                     {[]string{"agent=a, b"}, nil, `" b"` + alone, ""},
-		"a host twice":                {[]string{"agent=a", "master=b,a"}, nil, "a is named twice", ""},
+		"a host twice":                {[]string{"agent=a", "master=b,a"}, nil, "a is named twice, for the roles agent and master", ""},
+		"a range that is none":        {[]string{"agent=a[3-1]"}, nil, "a[3-1]: the range 3-1 ends before it begins", ""},
+		"an option":                   {[]string{"agent=-oProxyCommand"}, nil, `"-oProxyCommand"` + alone, ""},
 		"nothing, and nothing listed": {nil, nil, "no host to push to", "name hosts (coordinator push --role ROLE HOST...), or list them under hosts in cluster.yaml"},
 		"nothing, and only networks":  {nil, listedHosts[3:], "no host to push to", "name hosts (coordinator push --role ROLE HOST...), or list them under hosts in cluster.yaml"},
 	} {
@@ -75,5 +86,58 @@ func TestTargetsThatCannotBeMeantAreWrongUsage(t *testing.T) {
 				t.Errorf("got %v, exit code %d and\n%swant\n%s", got, code, said.String(), want)
 			}
 		})
+	}
+}
+
+func TestHostsFromStandardInput(t *testing.T) {
+	for name, test := range map[string]struct {
+		args  []string
+		stdin string
+		want  []string
+		err   string
+	}{
+		"lines, blanks and comments": {[]string{"-"}, "a b # c\n\n# d\nmaster=e[1-2]\n", []string{"a", "b", "master=e[1-2]"}, ""},
+		"beside arguments":           {[]string{"x", "-", "y"}, "a\n", []string{"x", "a", "y"}, ""},
+		"not asked for":              {[]string{"x"}, "a\n", []string{"x"}, ""},
+		"empty":                      {[]string{"-"}, "# nothing\n", nil, "standard input names no host"},
+		"twice":                      {[]string{"-", "-"}, "a\n", nil, "- is named twice"},
+		"an option":                  {[]string{"-"}, "a\n--user\n", nil, `standard input:2: "--user" is not a host`},
+		"bytes that are no text":     {[]string{"-"}, "a\xff\n", nil, `standard input:1: "a\xff" is not a host`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := readArguments(test.args, strings.NewReader(test.stdin))
+			if test.err != "" {
+				if exitCode(new(strings.Builder), err) != exitInvalid || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got %q, %v", got, err)
+				}
+			} else if err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestRetryFailedMeansTheHostsWhoseLastPushFailed(t *testing.T) {
+	f := fiveHosts()
+	f.hosts = append(f.hosts, &operatorv1.Host{Id: "10.1.1.1", Name: "10.1.1.1", Role: "agent", Push: "auth"},
+		&operatorv1.Host{Id: "10.1.1.2", Name: "10.1.1.2", Role: "agent", Push: "pushed"}, &operatorv1.Host{Id: "m1", Name: "m1", Role: "master", Push: "timeout"})
+	cmd := &cobra.Command{}
+	cmd.Flags().String("state", serveFake(t, f), "")
+	client, done, err := connect(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	got, err := failedTargets(t.Context(), client, nil, listedHosts)
+	want := []target{{Host: "10.1.1.1", Role: "agent"}, {Host: "m1", Role: "master", Address: "10.0.0.11"}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	if _, err := failedTargets(t.Context(), client, []string{"a"}, nil); err == nil {
+		t.Error("hosts beside --retry-failed are passed over")
+	}
+	f.hosts = f.hosts[:2]
+	if _, err := failedTargets(t.Context(), client, nil, nil); !errors.Is(err, fault.NotFound) {
+		t.Errorf("nothing failed: %v", err)
 	}
 }

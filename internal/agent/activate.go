@@ -17,6 +17,10 @@ import (
 // activate switches the installation to the plan's generation by one atomic rename and brings its units into place.
 func (i *installation) activate(ctx context.Context) (string, error) {
 	id := i.plan.generationID(i.manifest)
+	// Before there is a unit that could start.
+	if err := i.layout.guard(i.cluster); err != nil {
+		return "", localFault(err)
+	}
 	if err := i.writeUnits(ctx, id); err != nil {
 		return "", localFault(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"muster/internal/coordinator"
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
@@ -59,7 +60,7 @@ func (h *host) wantRecovery(want map[string]string) {
 		h.Error(err)
 	} else {
 		for _, e := range all {
-			if e.Kind != "enrolled" && e.Kind != "done" && e.Kind != "token-created" {
+			if e.Kind != "enrolled" && e.Kind != "done" && e.Kind != "token-created" && e.Kind != "seed-created" {
 				h.Errorf("an event %s: %s", e.Kind, e.Message)
 			}
 		}

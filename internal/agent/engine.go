@@ -60,8 +60,12 @@ type Engine struct {
 
 	work *work
 
-	// clock is this host's.
-	clock func() time.Time
+	// copyOf is the instance whose agent this is, if an image brought it here.
+	copyOf string
+
+	// clock is this host's, metadata its cloud's word on it.
+	clock    func() time.Time
+	metadata metadata
 	// kept, if set, is called after each write of the journal: tests end the agent there.
 	kept func()
 }
@@ -84,6 +88,9 @@ func NewEngine(l Layout, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if was, yes := l.copied(l.State()); yes {
+		return &Engine{layout: l, log: log, copyOf: was}, nil
+	}
 	s, err := seed.Parse(text)
 	if err != nil {
 		return nil, err
@@ -101,11 +108,17 @@ func NewEngine(l Layout, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{layout: l, log: log, seed: s, id: id, journal: j, news: make(chan struct{}, 1), clock: time.Now}, nil
+	return &Engine{layout: l, log: log, seed: s, id: id, journal: j, news: make(chan struct{}, 1), clock: time.Now,
+		metadata: metadata{metadataService, metadataTimeout}}, nil
 }
 
 // Run works until nothing more is wanted of this host or ctx ends. It returns nil after the agent has removed itself.
 func (e *Engine) Run(ctx context.Context) error {
+	if e.copyOf != "" {
+		// Neither its key nor its token is this host's, and whoever launches a new agent here may do so at this moment.
+		e.log.Warn("this host was made from an image of another, and that host's identity is not used; let it join by user-data or coordinator push", "image of", e.copyOf)
+		return nil
+	}
 	if e.journal.Leaving {
 		return leave(ctx, e.layout, e.log)
 	}
@@ -151,7 +164,11 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 	}
 	if now, _ := e.now(); e.id.refused || !e.id.valid(now) {
 		e.id.refused = false // if there is nothing better, it is tried again
-		if err := e.id.enrol(ctx, e.layout, e.seed, coordinator, f, e.trustClock()); err != nil {
+		document, err := e.document(ctx)
+		if err != nil {
+			return false, err
+		}
+		if err := e.id.enrol(ctx, e.layout, e.seed, coordinator, f, document, e.trustClock()); err != nil {
 			if status.Code(err) == codes.PermissionDenied && e.id.HostID != "" && e.id.leaf == nil {
 				// It was launched again. The key of a host that is known lets it in by itself: this one was removed by
 				// an operator since and joins as another.
@@ -211,6 +228,20 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 			return spoke, err
 		}
 	}
+}
+
+// document is what the cloud says of this host, if the seed wants it to join by that. A host that has joined before is
+// known by its key, so it comes without when it has to.
+func (e *Engine) document(ctx context.Context) ([]byte, error) {
+	if e.seed.AWSPolicy == "" {
+		return nil, nil
+	}
+	document, err := e.metadata.document(ctx)
+	if err != nil && e.id.HostID != "" {
+		e.log.Warn("joining again by the key alone", "error", err)
+		return nil, nil
+	}
+	return document, err
 }
 
 // become starts a new journal when the host joined as another than before. Work of its earlier life ends.
@@ -326,7 +357,7 @@ func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest
 		}
 	}
 	if idle && len(req.Reports) == 0 && following != "" {
-		req.Hold = durationpb.New(hold)
+		req.Hold = durationpb.New(e.id.holdUntilEarly(hold))
 	}
 	return req, idle
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"muster/internal/coordinator"
 	syncv1 "muster/proto/muster/sync/v1"
 )
 

@@ -125,6 +125,14 @@ func (id *identity) renewWithin(most time.Duration) {
 	}
 }
 
+// holdUntilEarly is how long an answer may be held back: not beyond the moment of an early renewal.
+func (id *identity) holdUntilEarly(most time.Duration) time.Duration {
+	if id.early.IsZero() {
+		return most
+	}
+	return min(most, max(time.Millisecond, time.Until(id.early)))
+}
+
 // accept notes that the coordinator takes the certificate. A disk that is full is no reason not to talk to it.
 func (id *identity) accept(l Layout) error {
 	if id.Accepted {
@@ -159,9 +167,14 @@ func (id *identity) dial(s *seed.Seed, coordinator string, cert *tls.Certificate
 // enrolTimeout bounds one dialogue.
 const enrolTimeout = 20 * time.Second
 
-// enrol proves this host's right to join and stores the certificate that it gets. The token is sent after the
-// coordinator has shown a certificate of the seed's CA, and not a byte before.
-func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinator string, f *syncv1.Facts, clock func() time.Time) error {
+// enrol proves this host's right to join, by the seed's token or by the document of its instance, and stores the
+// certificate that it gets. Either is sent after the coordinator has shown a certificate of the seed's CA, and not a byte
+// before.
+func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinator string, f *syncv1.Facts, document []byte, clock func() time.Time) error {
+	method := "token"
+	if s.AWSPolicy != "" {
+		method = "aws"
+	}
 	ctx, cancel := context.WithTimeout(ctx, enrolTimeout)
 	defer cancel()
 	conn, err := id.dial(s, coordinator, nil, clock)
@@ -178,7 +191,7 @@ func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinat
 		return err
 	}
 	if err := stream.Send(&enrolmentv1.EnrollRequest{Step: &enrolmentv1.EnrollRequest_Hello{
-		Hello: &enrolmentv1.Hello{Csr: csr, Method: "token"},
+		Hello: &enrolmentv1.Hello{Csr: csr, Method: method},
 	}}); err != nil {
 		return streamError(stream, err)
 	}
@@ -202,12 +215,13 @@ func (id *identity) enrol(ctx context.Context, l Layout, s *seed.Seed, coordinat
 	if err != nil {
 		return err
 	}
-	signature, err := proof.Sign(id.key, proof.Transcript(nonce, exporter, csr, "token"))
+	signature, err := proof.Sign(id.key, proof.Transcript(nonce, exporter, csr, method))
 	if err != nil {
 		return err
 	}
 	if err := stream.Send(&enrolmentv1.EnrollRequest{Step: &enrolmentv1.EnrollRequest_Proof{Proof: &enrolmentv1.Proof{
 		Signature: signature, Token: s.Token.Reveal(), HostName: f.Name, HostAddress: f.Address, Zone: f.Zone, Labels: f.Labels,
+		Policy: s.AWSPolicy, Document: document,
 	}}}); err != nil {
 		return streamError(stream, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,23 +142,64 @@ func selfSigned(t testing.TB, key *ecdsa.PrivateKey, names ...string) []byte {
 	return der
 }
 
-func TestACertificateIsRenewedAtSixtyPercentOfItsLife(t *testing.T) {
+func TestACertificateIsRenewedBetweenFiftyAndSixtySixPercentOfItsLife(t *testing.T) {
 	from := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	life := 10 * time.Hour
-	for name, test := range map[string]struct {
-		now time.Duration // after from
-		due bool
-	}{
-		"young":       {5 * time.Hour, false},
-		"just before": {6 * time.Hour, false},
-		"just after":  {6*time.Hour + 1, true},
-		"at its end":  {10 * time.Hour, true},
-	} {
-		id := &identity{leaf: &x509.Certificate{NotBefore: from, NotAfter: from.Add(life)}}
-		if due := id.renewalDue(from.Add(test.now)); due != test.due {
-			t.Errorf("%s: due %v", name, due)
+	life := 100 * time.Hour
+	var first []time.Duration
+	for drawn := range int64(256) {
+		id := &identity{leaf: &x509.Certificate{NotBefore: from, NotAfter: from.Add(life), SerialNumber: new(big.Int).Lsh(big.NewInt(drawn), 120)}}
+		for due := time.Duration(0); ; due += time.Minute {
+			if id.renewalDue(from.Add(due)) {
+				first = append(first, due)
+				break
+			}
+		}
+		if !id.renewalDue(from.Add(life)) {
+			t.Error("not at its end")
 		}
 	}
+	if low, high := slices.Min(first), slices.Max(first); low < 50*time.Hour || low > 51*time.Hour || high < 65*time.Hour || high > 66*time.Hour+time.Minute {
+		t.Errorf("from %v to %v", low, high)
+	}
+	slices.Sort(first)
+	if n := len(slices.Compact(first)); n < 200 {
+		t.Errorf("%d moments", n)
+	}
+}
+
+func TestACertificateIsRenewedEarlyWhenTheCoordinatorAsks(t *testing.T) {
+	id := &identity{leaf: &x509.Certificate{NotBefore: time.Now(), NotAfter: time.Now().Add(24 * time.Hour)}}
+	id.renewWithin(0)
+	if id.renewalDue(time.Now()) || !id.early.IsZero() {
+		t.Error("nobody asked")
+	}
+	const most = 10 * time.Second
+	seen := map[time.Duration]bool{}
+	for range 100 {
+		id.early = time.Time{}
+		before := time.Now()
+		id.renewWithin(most)
+		if in := id.early.Sub(before); in < 0 || in > most+time.Second {
+			t.Fatalf("in %v", in)
+		}
+		seen[id.early.Sub(before).Round(time.Second)] = true
+	}
+	if len(seen) < 5 {
+		t.Error("all at once")
+	}
+	id.early = time.Now().Add(time.Hour)
+	id.renewWithin(time.Nanosecond)
+	if id.renewalDue(time.Now()) {
+		t.Error("asked again, it draws again")
+	}
+	id.early = time.Now()
+	if !id.renewalDue(time.Now()) {
+		t.Error("not when it is time")
+	}
+}
+
+func TestACertificateIsGoodUntilAMinuteBeforeItsEnd(t *testing.T) {
+	from, life := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), 10*time.Hour
 	id := &identity{}
 	if id.valid(from) {
 		t.Error("no certificate is a valid one")
@@ -189,7 +231,7 @@ func TestAnOldCertificateIsRenewedWithAFreshKey(t *testing.T) {
 	// The coordinator takes it, and with that the old one is good no more.
 	h.awaitPhase(syncv1.Phase_PHASE_READY)
 	await(t, "the old certificate is denied", func() bool {
-		_, err := s.core.Host(context.Background(), was.leaf)
+		_, err := s.core.Host(context.Background(), coordinator.Shown{Certificate: was.leaf, Before: true})
 		return err != nil
 	})
 }
@@ -286,7 +328,7 @@ func TestNotAByteOfTheTokenGoesToAServerOfAnotherCA(t *testing.T) {
 			l := newRoot(t)
 			mustMkdir(t, l.State())
 			s := &seed.Seed{Cluster: "demo", CA: string(own.RootPEM()), Token: seed.Token(token.Reveal())}
-			err = stored(t, l).enrol(t.Context(), l, s, listener.Addr().String(), &syncv1.Facts{Name: "bare-host", Address: "10.1.2.3"}, time.Now)
+			err = stored(t, l).enrol(t.Context(), l, s, listener.Addr().String(), &syncv1.Facts{Name: "bare-host", Address: "10.1.2.3"}, nil, time.Now)
 			if err == nil {
 				t.Error("it has joined a server that is no coordinator")
 			}

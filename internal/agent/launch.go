@@ -31,6 +31,12 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 	if os.Geteuid() != 0 {
 		return "", fault.New(fault.Denied, "run it as root (sudo)", "installing needs root")
 	}
+	if err := forgetAgent(ctx, l); err != nil {
+		return "", err
+	}
+	if err := forgetInstallation(ctx, l, s.Cluster); err != nil {
+		return "", err
+	}
 	if exists(l.current(s.Cluster)) && !exists(l.State()) {
 		return "", fault.New(fault.Conflict, "to install it anew, uninstall it first (install.sh ROLE --uninstall, or bootstrap-agent uninstall --cluster "+s.Cluster+")",
 			"cluster %s is already installed on this host", s.Cluster)
@@ -53,6 +59,9 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 		return "", localFault(err)
 	}
 	if err := os.Chmod(l.State(), 0o700); err != nil {
+		return "", localFault(err)
+	}
+	if err := l.claimFor(l.State()); err != nil {
 		return "", localFault(err)
 	}
 	if err := forgetCertificate(l); err != nil {

@@ -124,7 +124,7 @@ func (s *site) up(door net.Listener) {
 	must(s, err)
 	s.core, err = coordinator.New(context.Background(), coordinator.Options{
 		Store: s.store, CA: s.ca, Generation: s.generation, Manifests: s.manifests,
-		Clock: func() time.Time { return time.Now().Add(ahead) },
+		Clock: func() time.Time { return time.Now().Add(ahead) }, RenewWithin: 50 * time.Millisecond,
 	})
 	must(s, err)
 	certificates, err := s.ca.ServerCertificates(s.generation.Coordinator.Addresses, time.Now)

@@ -37,6 +37,9 @@ func InstallStatic(ctx context.Context, l Layout, s Static) error {
 	if os.Geteuid() != 0 {
 		return fault.New(fault.Denied, "run it as root (sudo)", "installing needs root")
 	}
+	if err := forgetAgent(ctx, l); err != nil {
+		return err
+	}
 	if exists(l.seed()) {
 		return fault.New(fault.Conflict, "wait until it is done", "this host is joining a cluster through a coordinator")
 	}
@@ -60,6 +63,11 @@ func InstallStatic(ctx context.Context, l Layout, s Static) error {
 		return err
 	}
 	i.tell = maskedTeller(out, i.plan)
+	if !s.PreflightOnly {
+		if err := forgetInstallation(ctx, l, i.cluster); err != nil {
+			return err
+		}
+	}
 	if !s.SkipPreflight {
 		if err := out.ended(i.run(ctx, preflightSteps, hosts.Ready)); err != nil {
 			return err

@@ -29,7 +29,7 @@ func (s systemd) runFor(ctx context.Context, timeout time.Duration, args ...stri
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it has not ended after %v", timeout))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.layout.command("systemctl"), args...)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -36,6 +36,9 @@ func uninstall(ctx context.Context, l Layout, cluster string, purge bool) error 
 			return localFault(err)
 		}
 	}
+	if err := l.unguard(cluster); err != nil {
+		return localFault(err)
+	}
 	if len(units) > 0 && exists(l.systemd()) {
 		if err := s.reload(ctx); err != nil {
 			return systemdFault(err)

@@ -28,6 +28,9 @@ func (i *installation) unpackPackages(ctx context.Context) (string, error) {
 			return "", localFault(err)
 		}
 	}
+	if err := i.layout.claimFor(i.layout.Home(i.cluster)); err != nil {
+		return "", localFault(err)
+	}
 	for n, p := range i.manifest.Packages {
 		i.tell.Progress("unpack "+p.Name, int64(n), int64(len(i.manifest.Packages)), "")
 		blob := p.Blobs[manifest.Arch(runtime.GOARCH)]

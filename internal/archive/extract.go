@@ -25,6 +25,8 @@ const (
 	freeBytes   = 64 << 20
 	maxRatio    = 250
 	maxProblems = 50
+	// maxPart is the longest name of a file in its directory.
+	maxPart = 255
 )
 
 // Extract puts what is selected of the archive f, named name, into the directory into, which is empty and nobody
@@ -169,6 +171,11 @@ func (x *extraction) take(h *tar.Header, full, name string, content io.Reader) e
 		x.refuse(full, "is setuid or setgid, which a package cannot carry", "leave it out by include; let the unit give the program what it needs (User=, AmbientCapabilities=)")
 		return nil
 	}
+	if target := h.Linkname; kind == link && (target == "" || len(target) > unpack.MaxName || strings.ContainsRune(target, 0)) {
+		// Where it leads is looked at by those who read what was taken; this is no target at all.
+		x.refuse(full, fmt.Sprintf("is a link to %.200q, which is no path", target), cleanRemedy)
+		return nil
+	}
 	if ok, err := x.place(full, name, kind); !ok || err != nil {
 		return err
 	}
@@ -284,6 +291,11 @@ func cleanName(raw string) (name, message string) {
 	}
 	if bad := unpack.BadName(name); bad != "" {
 		return "", "the name " + bad
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > maxPart {
+			return "", fmt.Sprintf("a part of the name has %d bytes, and file systems take %d", len(part), maxPart)
+		}
 	}
 	return name, ""
 }

@@ -92,9 +92,12 @@ func prepare(ctx context.Context, c *config.Cluster, opts Options, toWrite bool)
 		return nil, errors.Join(err, g.sources.close())
 	}
 	place := g.sources.place
-	checkRules(c, place, &p)
-	for _, role := range c.Bundle.Roles {
-		g.roles = append(g.roles, renderRole(c, g.sources, late.Marker(digest), role, place, &p))
+	// What a broken rule leads to in templates and probes would be told as the publisher's fault.
+	others := len(p.list)
+	if checkRules(c, place, &p); len(p.list) == others {
+		for _, role := range c.Bundle.Roles {
+			g.roles = append(g.roles, renderRole(c, g.sources, late.Marker(digest), role, place, &p))
+		}
 	}
 	if err := p.list.Err(); err != nil {
 		_ = g.sources.close() // it was only read

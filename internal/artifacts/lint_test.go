@@ -58,6 +58,36 @@ func TestLintFindsWhatIsWrongOrDeservesALook(t *testing.T) {
 			},
 			[]string{"demo/bundle.yaml:17:5: warning: parameters.properties.colour: no template, check, step or rule reads this parameter"},
 		},
+		"a mistake with a value that a condition asks for": {
+			func(s site) {
+				s.edit("demo/bundle.yaml", "  additionalProperties: false\n", `  additionalProperties: false
+  if: {properties: {proxied: {const: true}}}
+  then: {required: [proxy, realm]}
+  else: {properties: {direct: false}}
+`)
+				s.edit("demo/bundle.yaml", "    greeting:", `    proxied: {type: boolean, default: true}
+    proxy: {type: object, properties: {url: {format: url}}}
+    realm: {type: string, examples: [a]}
+    direct: {type: string}
+    greeting:`)
+				s.edit("demo/templates/app.conf.tmpl", "name=", `{{ if .Param.proxied }}{{ .Param.proxy.user }}{{ .Param.realm }}{{ end }}{{ index .Param "direct" }}name=`)
+			},
+			[]string{"demo/templates/app.conf.tmpl:1:27: unknown parameter .Param.proxy.user"},
+		},
+		"a mistake with a value that a condition excludes by default": {
+			func(s site) {
+				s.edit("demo/bundle.yaml", "  additionalProperties: false\n", `  additionalProperties: false
+  if: {properties: {proxied: {const: true}}}
+  else: {properties: {proxy: false}}
+`)
+				s.edit("demo/bundle.yaml", "    greeting:", `    proxied: {type: boolean, default: false}
+    proxy: {type: string}
+    deep: {type: object, properties: {n: {type: integer}}}
+    greeting:`)
+				s.edit("demo/templates/app.conf.tmpl", "name=", `{{ if .Param.proxied }}{{ .Param.proxy }}{{ end }}{{ with index .Param "deep" }}{{ .m }}{{ end }}name=`)
+			},
+			[]string{"demo/templates/app.conf.tmpl:1:84: warning: unknown value .m (with imagined values"},
+		},
 		"a parameter that cannot be imagined": {
 			func(s site) {
 				s.edit("demo/bundle.yaml", "  additionalProperties: false\n", "  additionalProperties: false\n  required: [token]\n")

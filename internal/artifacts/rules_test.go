@@ -29,6 +29,7 @@ func TestRulesAreAskedBetweenParameters(t *testing.T) {
 		"broken by both":             {"port: 1, beat: 100, timeout: 400", both},
 		"broken by one":              {"beat: 300", "demo/cluster.yaml:7:20: parameters.beat: The timeout must be at least five beats: timeout is 1000 (the default), beat is 300 (line 7, column 20)"},
 		"not asked without a value":  {"disk: {low: 2GiB}", ""},
+		"broken, and so a probe":     {"port: 0, beat: 300", "demo/cluster.yaml:7:29: parameters.beat: The timeout must be at least five beats: timeout is 1000 (the default), beat is 300 (line 7, column 29)"},
 		"broken deep in a parameter": {"disk: {low: 2GiB, high: 1GiB}", `demo/cluster.yaml:7:26: parameters.disk.low: low must be below high: disk.low is "2GiB" (line 7, column 26), disk.high is "1GiB" (line 7, column 38)`},
 	} {
 		t.Run(name, func(t *testing.T) {

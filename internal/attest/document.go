@@ -25,9 +25,9 @@ type Instance struct {
 	Account, Region, Image, ID string
 	// Zone is the availability zone, such as eu-central-1a.
 	Zone string
-	// Address is the primary private IPv4 address, the zero Addr for an instance that has none.
+	// Address is the private address, of IPv6 only if the instance has no other; the zero Addr if AWS says none.
 	Address netip.Addr
-	// Pending is when the instance was started last.
+	// Pending is when the instance was launched.
 	Pending time.Time
 }
 
@@ -104,7 +104,7 @@ func decode(content []byte) (Instance, error) {
 		return i, fmt.Errorf("its pendingTime is malformed: %.64q", pending)
 	}
 	if address != "" {
-		if i.Address, err = netip.ParseAddr(address); err != nil || !i.Address.Is4() {
+		if i.Address, err = netip.ParseAddr(address); err != nil || i.Address.Zone() != "" || i.Address.Is4In6() {
 			return i, fmt.Errorf("its privateIp is malformed: %.64q", address)
 		}
 	}

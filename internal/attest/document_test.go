@@ -57,7 +57,13 @@ func TestADocumentSaysWhoTheInstanceIs(t *testing.T) {
 			}
 		})
 	}
-	t.Run("without an IPv4 address", func(t *testing.T) {
+	t.Run("with an address of IPv6 alone", func(t *testing.T) {
+		got, err := attest.Open(frankfurt().Document(map[string]any{"privateIp": "2001:db8::1"}), regions, known(), now)
+		if err != nil || got.Address != netip.MustParseAddr("2001:db8::1") {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+	t.Run("without an address", func(t *testing.T) {
 		got, err := attest.Open(frankfurt().Document(map[string]any{"privateIp": nil}), regions, known(), now)
 		if err != nil || got.Address.IsValid() {
 			t.Errorf("got %+v, %v", got, err)
@@ -188,7 +194,9 @@ func TestWhatIsNotADocumentOfTheRegionsIsRefused(t *testing.T) {
 		"an image with a line break":  {frankfurt().Document(map[string]any{"imageId": "ami-01234567\n"}), "its imageId is malformed"},
 		"a zone elsewhere":            {frankfurt().Document(map[string]any{"availabilityZone": "us-east-1a"}), "not one of its region"},
 		"a time without a zone":       {frankfurt().Document(map[string]any{"pendingTime": "2026-03-01T02:59:00"}), "its pendingTime is malformed"},
-		"an address of IPv6":          {frankfurt().Document(map[string]any{"privateIp": "fd00::1"}), "its privateIp is malformed"},
+		"an address with a zone":      {frankfurt().Document(map[string]any{"privateIp": "fe80::1%eth0"}), "its privateIp is malformed"},
+		"an address that is mapped":   {frankfurt().Document(map[string]any{"privateIp": "::ffff:10.0.0.1"}), "its privateIp is malformed"},
+		"an address with a port":      {frankfurt().Document(map[string]any{"privateIp": "10.0.0.1:80"}), "its privateIp is malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := attest.Open(c.document, regions, known(), now)

@@ -20,9 +20,9 @@ func Admit(p manifest.AWSPolicy, i Instance, now time.Time) error {
 	case len(p.Images) > 0 && !slices.Contains(p.Images, i.Image):
 		return refuse("image %s is not one of %v", i.Image, p.Images)
 	case i.Pending.After(now.Add(early)):
-		return refuse("the instance starts at %s, which is to come", i.Pending.UTC().Format(time.RFC3339))
+		return refuse("the instance was launched at %s, which is to come", i.Pending.UTC().Format(time.RFC3339))
 	case i.Pending.Before(now.Add(-p.Window)):
-		return refuse("the instance was started at %s, more than %v ago", i.Pending.UTC().Format(time.RFC3339), p.Window)
+		return refuse("the instance was launched at %s, more than %v ago", i.Pending.UTC().Format(time.RFC3339), p.Window)
 	}
 	return nil
 }

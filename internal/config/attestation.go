@@ -73,7 +73,7 @@ func (p *clusterParser) awsPolicy(c cursor, own map[string]string) manifest.AWSP
 	if role, ok := p.find(string(out.Role)); ok && good && !images && role.Counted() {
 		// Else every instance of the account, whoever started it and with what, could become one of the few.
 		c.missing("images", "is required, because the role "+string(role.Name)+" has a fixed number of members",
-			"list the images that its hosts are started from, such as images: [ami-0123456789abcdef0]")
+			"list the images that its hosts are launched from, such as images: [ami-0123456789abcdef0]")
 	}
 	return out
 }

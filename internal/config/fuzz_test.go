@@ -14,11 +14,11 @@ import (
 func FuzzCluster(f *testing.F) {
 	bundle := testBundle(f)
 	secret, _ := ParseBundle("bundle.yaml", []byte(concealBundle))
-	seed(f, clusterRest, "cluster.txt", "hosts.txt", "parameters.txt", "yaml.txt")
+	seed(f, clusterRest, "cluster.txt", "hosts.txt", "parameters.txt", "attestation.txt", "yaml.txt")
 	for _, parameters := range concealed {
 		f.Add([]byte(clusterRest + parameters + "\n"))
 	}
-	if data, err := os.ReadFile("testdata/cluster.yaml"); err == nil {
+	if data, err := os.ReadFile("testdata/tools/cluster.yaml"); err == nil {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -48,7 +48,12 @@ func FuzzCluster(f *testing.F) {
 
 func FuzzBundle(f *testing.F) {
 	seed(f, bundleRest, "bundle.txt", "schema.txt", "yaml.txt")
-	if data, err := os.ReadFile("testdata/bundle.yaml"); err == nil {
+	f.Add([]byte(concealBundle))
+	for _, file := range []string{"testdata/bundle.yaml", "testdata/tools/bundle.yaml", "../../examples/etcd/bundle.yaml"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -70,7 +75,7 @@ func FuzzBundle(f *testing.F) {
 		}
 		if bundle != nil {
 			_, problems = ParseCluster("cluster.yaml", []byte(clusterRest+"parameters: {a: 1, b: {c: [x]}}\n"), bundle)
-			checkProblems(t, []byte(clusterRest+"parameters: {a: 1, b: {c: [x]}}\n"), problems)
+			checkProblems(t, []byte(clusterRest+"parameters: {a: 1, b: {c: [x]}}\n"), problems, "parameters")
 		}
 	})
 }

@@ -143,16 +143,39 @@ func usualCount(counts []int) int {
 	return counts[0]
 }
 
-// secrets asks for the values that only the operator has. Handing them over by hand is what needs no further file.
+// secrets asks for the values that only the operator has, and says which others may be given. Handing them over by hand is
+// what needs no further file.
 func (w *initialWriter) secrets(b *BundleText) {
-	lines := givenSecrets(b.Bundle)
-	if len(lines) == 0 {
+	given, comment := givenSecrets(b.Bundle), "  #"
+	if len(given) == 0 {
+		// Then the section as a whole is a comment.
+		comment = "#  "
+	}
+	made := madeSecrets(b.Bundle, comment)
+	if len(given)+len(made) == 0 {
 		return
 	}
 	w.key("", "secrets")
-	w.line("secrets:")
-	w.take(lines)
+	if len(given) > 0 {
+		w.line("secrets:")
+	} else {
+		w.line("#secrets:")
+	}
+	w.take(given)
+	w.take(made)
 	w.blank()
+}
+
+// madeSecrets gives a comment for each secret that the coordinator makes unless the operator has a value.
+func madeSecrets(b *Bundle, comment string) []string {
+	w := &initialWriter{}
+	for _, s := range b.Secrets {
+		if s.Generate != nil && !s.PerHost {
+			w.about("  ", sentence(s.Summary), "The coordinator makes the value, unless you have one.")
+			w.line(comment + flowText(s.Name) + ": {set: true}")
+		}
+	}
+	return w.lines
 }
 
 // givenSecrets gives an entry for each secret that the bundle leaves to the operator.
@@ -180,6 +203,13 @@ func (w *initialWriter) rest(b *BundleText) {
 	w.blank()
 	w.key("", "discovery")
 	w.line("#discovery: " + string(DiscoveryCoordinator))
+	w.blank()
+	w.key("", "signing")
+	w.about("", "`coordinator key generate` makes a key and prints its public half.")
+	w.line("#signing:")
+	w.line("#  keys: [keys/operator.pub]")
+	info, _ := infoOf("signing.expires")
+	w.line("#  expires: " + flow(info.fallback))
 	w.blank()
 	w.key("", "attestation")
 	w.line("#attestation:")

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -129,4 +131,66 @@ func TestFlowReadsBackAsItIs(t *testing.T) {
 			t.Fatalf("%#v became %#v by %s", want, got, flow(want))
 		}
 	})
+}
+
+// Whoever begins with this file sees all that there is.
+func TestInitialHasEveryKey(t *testing.T) {
+	text := "\n" + string(Initial(toolsBundle(t), InitialOptions{Bundle: ".", Address: "10.0.0.5"}))
+	for _, info := range keyInfos {
+		if strings.ContainsAny(info.key, ".[") || info.key == "bundle_sha256" {
+			continue
+		}
+		if !strings.Contains(text, "\n"+info.key+":") && !strings.Contains(text, "\n#"+info.key+":") {
+			t.Errorf("%s is not there", info.key)
+		}
+	}
+}
+
+// What is a comment is right when it is none any more, one section at a time.
+func TestInitialSectionsCanBeUncommented(t *testing.T) {
+	dir := t.TempDir()
+	bundle := `{bundle: 1, name: a, version: "1", roles: {master: {counts: [1]}}, secrets: {own: {summary: Opens it, roles: [master], generate: {}}, each: {roles: [master], generate: {}, per: host}}}`
+	for name, text := range map[string]string{"bundle.yaml": bundle, "keys/operator.pub": "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, problems := ReadBundle(filepath.Join(dir, "bundle.yaml"))
+	if b == nil {
+		t.Fatal(problems)
+	}
+	text := string(Initial(b, InitialOptions{Bundle: ".", Address: "10.0.0.5"}))
+	for _, section := range []string{"hosts", "address", "endpoint", "discovery", "signing", "attestation", "ssh", "secrets"} {
+		lines := strings.Split(text, "\n")
+		inside := false
+		for i, line := range lines {
+			switch {
+			case strings.HasPrefix(line, "#"+section+":"):
+				inside = true
+			case !strings.HasPrefix(line, "#  "):
+				inside = inside && strings.HasPrefix(line, "  # ")
+			}
+			if inside {
+				lines[i] = strings.TrimPrefix(line, "#")
+			}
+		}
+		changed := strings.Join(lines, "\n")
+		if changed == text {
+			t.Errorf("%s is not there as a comment", section)
+			continue
+		}
+		file := filepath.Join(dir, "cluster.yaml")
+		if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if c, problems := LoadCluster(file); c == nil {
+			t.Errorf("%s: %v in\n%s", section, problems, changed)
+		}
+	}
+	if strings.Contains(text, "each:") {
+		t.Error("a value that every host has its own of can be given")
+	}
 }

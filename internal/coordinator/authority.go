@@ -49,7 +49,7 @@ func (s *Service) tellTrust(resp *syncv1.SyncResponse, h hosts.Host, who Caller)
 		resp.Roots = roots
 	}
 	if who.Serial == h.Certificate.Serial && h.Certificate.Issuer != s.ca.HostIssuer() {
-		resp.RenewWithin = durationpb.New(renewWithin + time.Duration(s.directory.size())*renewEach)
+		resp.RenewWithin = durationpb.New(s.renewWithin + time.Duration(s.directory.size())*renewEach)
 	}
 }
 

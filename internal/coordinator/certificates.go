@@ -167,7 +167,14 @@ func (s *Service) Renew(ctx context.Context, who Caller, csr *identity.CheckedCS
 		}
 		return errors.Join(dropKeys(w, h.Issue(issued)), write(w, keyKeys+key, who.Host))
 	})
+	if refused := (*fault.Error)(nil); errors.As(err, &refused) && refused.Class == fault.Denied {
+		return Credential{}, errors.Join(s.Denied(ctx, Actor{Name: "host " + string(who.Host)}, "renewal-denied", err.Error()), err)
+	}
 	if err != nil {
+		return Credential{}, err
+	}
+	// A host may renew as often as it likes.
+	if err := s.note(ctx, Event{Kind: "certificate-renewed", Host: who.Host, Message: "until " + expires.UTC().Format(time.RFC3339)}); err != nil {
 		return Credential{}, err
 	}
 	return Credential{Host: who.Host, Chain: chain, Expires: expires}, nil

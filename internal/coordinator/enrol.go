@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
 
+	"muster/internal/attest"
 	"muster/internal/fault"
 	"muster/internal/hosts"
 	"muster/internal/identity"
@@ -21,10 +23,17 @@ import (
 // MethodToken is the enrolment by a join token.
 const MethodToken = "token"
 
+// MethodAWS is the enrolment by an instance identity document of AWS.
+const MethodAWS = "aws"
+
 // Applicant is a host that wants to join. That it holds the key of the CSR, on this connection, was verified before.
 type Applicant struct {
-	CSR   *identity.CheckedCSR
-	Token string
+	CSR *identity.CheckedCSR
+	// Method is how it proves its right to join. By MethodToken, which is meant when it is empty, Token counts; by
+	// MethodAWS, Policy and Document.
+	Method, Token string
+	Policy        string
+	Document      []byte
 	// From is where the connection comes from, never what a header says.
 	From netip.Addr
 	// Name, Address and Zone are the host's own word.
@@ -39,19 +48,23 @@ type Credential struct {
 	Expires time.Time
 }
 
-// Enroll makes a host of an applicant. The token is consumed, the host made and its role assigned in one transaction;
-// the same key with the same token again is the same host and consumes nothing, so a lost answer costs nothing.
+// Enroll makes a host of an applicant. The token, or the instance, is consumed, the host made and its role assigned in one
+// transaction; the same key again is the same host and consumes nothing, so a lost answer costs nothing.
 func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	address, err := checkApplicant(&a)
 	if err != nil {
 		return Credential{}, s.refused(ctx, a, err)
 	}
-	token, err := identity.ParseToken(a.Token)
+	keyID := a.CSR.KeyID()
+	claim := claim{key: hex.EncodeToString(keyID[:]), address: address, from: a.From, now: s.clock()}
+	if a.Method == MethodAWS {
+		err = s.attested(ctx, a, &claim)
+	} else {
+		claim.token, err = identity.ParseToken(a.Token)
+	}
 	if err != nil {
 		return Credential{}, s.refused(ctx, a, err)
 	}
-	keyID := a.CSR.KeyID()
-	claim := claim{key: hex.EncodeToString(keyID[:]), token: token, address: address, from: a.From, now: s.clock()}
 	// Most of what cannot succeed ends here, where it holds nobody up: a transaction that fails makes the store run
 	// those again that share its disk write.
 	var already hosts.Host
@@ -62,7 +75,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 		return Credential{}, s.refused(ctx, a, err)
 	}
 	// After the secret was looked at: whoever knows a token's name alone keeps nobody out.
-	leave, ok := s.joining.Enter(claim.right(already))
+	leave, ok := s.joining.Enter(ctx, claim.right(already), joinsAtATime, joinsWaiting)
 	if !ok {
 		return Credential{}, s.refused(ctx, a, fault.New(fault.Unavailable, "the host tries again by itself; a new token for each host does not have to wait",
 			"too many hosts join at this moment by the same token"))
@@ -80,7 +93,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	var pushed string
 	err = s.store.Update(ctx, func(w store.Writer) error {
 		changed, pushed = false, ""
-		known, record, err := claim.admit(w)
+		known, way, err := claim.admit(w)
 		if err != nil {
 			return err
 		}
@@ -92,16 +105,15 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 		} else {
 			host = hosts.Host{
 				ID:       fresh,
-				Facts:    s.joinFacts(a, address, record),
+				Facts:    s.joinFacts(a, address, way.labels),
 				Phase:    hosts.Enrolled,
 				Attempt:  1,
-				JoinedBy: string(record.ID), TokenRole: record.Role,
+				JoinedBy: way.by, TokenRole: way.role, Instance: way.instance,
 				Enrolled: claim.now, PhaseSince: claim.now,
 			}
-			record.Uses++
-			pushed = record.Host
+			pushed = way.pushed
 			if err := errors.Join(
-				write(w, keyTokens+string(record.ID), record),
+				way.use(w, fresh),
 				write(w, keyAddresses+host.Facts.Address, host.ID),
 				write(w, keyKeys+claim.key, host.ID),
 				w.Delete(keyPushes+pushed),
@@ -112,7 +124,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 				return err
 			}
 			if err := s.event(w, Event{Kind: "enrolled", Host: host.ID, From: a.From.String(),
-				Message: host.Facts.Name + " joined by token " + string(record.ID) + roleWords(host)}); err != nil {
+				Message: host.Facts.Name + " joined by " + way.words + roleWords(host)}); err != nil {
 				return err
 			}
 		}
@@ -149,6 +161,9 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 // joinAgain lets a host that was pushed to again take the newer token, so that this push is seen to have arrived. It stays
 // what it is; its key alone lets it in, also when the token is not good or the one that it has joined by.
 func (s *Service) joinAgain(w store.Writer, c claim, h *hosts.Host) (pushed string, err error) {
+	if c.document {
+		return "", nil
+	}
 	var record identity.TokenRecord
 	if err := read(w, keyTokens+string(c.token.ID()), &record); err != nil {
 		return "", err
@@ -204,57 +219,95 @@ func validHostName(name string) bool {
 
 // claim is an applicant's right to join, as far as the store decides it.
 type claim struct {
-	key     string // SHA-256 of the public key in hexadecimal
-	token   identity.Token
-	address netip.Addr
-	from    netip.Addr
-	now     time.Time
+	key   string // SHA-256 of the public key in hexadecimal
+	token identity.Token
+	// document says that the host came with one, and instance what it says, unless the key is known already.
+	document bool
+	instance *instance
+	address  netip.Addr
+	from     netip.Addr
+	now      time.Time
+}
+
+// admission is what a new host comes in by.
+type admission struct {
+	// by is kept as what the host has joined by, words are for the event.
+	by, words string
+	role      manifest.Role
+	labels    map[string]string
+	// pushed is the push that the host answers, instance the one of its cloud; either may be empty.
+	pushed, instance string
+	// use consumes it.
+	use func(w store.Writer, by hosts.ID) error
 }
 
 const (
-	// joinsAtATime bounds those that one token lets in at this moment, and sameAtATime one host that comes again and
-	// again: others have the store meanwhile. A join takes milliseconds.
+	// joinsAtATime are under way by one token or for one host that comes again, and joinsWaiting may wait. Others have
+	// the store, and places at the door, meanwhile. A join takes milliseconds, most of which are for a disk write that is
+	// shared.
 	joinsAtATime = 64
-	sameAtATime  = 2
+	joinsWaiting = 128
 )
 
-// right is what lets the applicant in, and how many may be let in by it at a time.
-func (c claim) right(already hosts.Host) (by string, most int) {
+// right names what lets the applicant in.
+func (c claim) right(already hosts.Host) string {
 	if already.ID != "" {
-		return "host " + string(already.ID), sameAtATime
+		return "host " + string(already.ID)
 	}
-	return "token " + string(c.token.ID()), joinsAtATime
+	if c.document {
+		return "key " + c.key
+	}
+	return "token " + string(c.token.ID())
 }
 
-// admit is the host that has this key already, or else the record of the token that lets a new one in at this address.
-// It does the same work for a token that does not exist.
-func (c claim) admit(r store.Reader) (known hosts.Host, record identity.TokenRecord, err error) {
+// admit is the host that has this key already, or else what lets a new one in at this address. It does the same work for
+// a token that does not exist.
+func (c claim) admit(r store.Reader) (known hosts.Host, e admission, err error) {
 	var id, other hosts.ID
 	if err := read(r, keyKeys+c.key, &id); err != nil {
-		return known, record, err
+		return known, e, err
 	}
 	if id != "" {
 		known, err = getHost(r, id)
 		if err == nil {
 			err = barred(known)
 		}
-		return known, record, err
+		return known, e, err
 	}
-	if err := read(r, keyTokens+string(c.token.ID()), &record); err != nil {
-		return known, record, err
+	if c.document {
+		e, err = c.byInstance(r)
+	} else {
+		e, err = c.byToken(r)
 	}
-	if err := record.Admit(c.token, c.from, c.now); err != nil {
-		return known, record, err
+	if err != nil {
+		return known, e, err
 	}
 	if err := read(r, keyAddresses+c.address.String(), &other); err != nil {
-		return known, record, err
+		return known, e, err
 	}
 	if other != "" {
-		return known, record, fault.New(fault.Conflict,
+		return known, e, fault.New(fault.Conflict,
 			"if that machine is gone or was installed anew: coordinator hosts remove "+string(other)+", then let this one join again",
 			"a host with the address %s is already enrolled as %s", c.address, other)
 	}
-	return known, record, nil
+	return known, e, nil
+}
+
+func (c claim) byToken(r store.Reader) (admission, error) {
+	var record identity.TokenRecord
+	if err := read(r, keyTokens+string(c.token.ID()), &record); err != nil {
+		return admission{}, err
+	}
+	if err := record.Admit(c.token, c.from, c.now); err != nil {
+		return admission{}, err
+	}
+	return admission{
+		by: string(record.ID), words: fmt.Sprintf("token %s (use %d of %d)", record.ID, record.Uses+1, record.MaxUses), role: record.Role, labels: record.Labels, pushed: record.Host,
+		use: func(w store.Writer, _ hosts.ID) error {
+			record.Uses++
+			return write(w, keyTokens+string(record.ID), record)
+		},
+	}, nil
 }
 
 // placement is where a host goes: its role, and in a counted one the roster with the host in it and its place there.
@@ -274,7 +327,7 @@ func (e errWaits) Error() string { return string(e) }
 func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p placement, err error) {
 	address, _ := netip.ParseAddr(h.Facts.Address)
 	candidate := roles.Candidate{
-		ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels, Operator: operator, Token: h.TokenRole,
+		ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels, Operator: operator, Token: h.TokenRole, Bound: h.Instance != "",
 	}
 	decision, ok := s.gen.spec.Decide(candidate)
 	if !ok {
@@ -346,11 +399,22 @@ func (s *Service) settle(ctx context.Context, id hosts.ID) error {
 func (s *Service) refused(ctx context.Context, a Applicant, reason error) error {
 	var f *fault.Error
 	var denial *identity.Denial
+	var refusal attest.Refused
 	why := reason.Error()
 	switch {
 	case errors.As(reason, &f):
+	case errors.As(reason, &refusal), a.Method == MethodAWS && errors.Is(reason, ErrRemoved):
+		if refusal != "" {
+			why = string(refusal)
+		}
+		reason = fault.New(fault.Denied,
+			"the coordinator's events say why: coordinator events --kind enrolment-denied",
+			"the instance identity document was refused")
 	case errors.As(reason, &denial):
 		why = string(denial.Reason)
+		if denial.Reason != identity.ReasonUnknown {
+			why += ": token " + string(denial.Token)
+		}
 		fallthrough
 	case errors.Is(reason, identity.ErrToken), errors.Is(reason, ErrRemoved):
 		reason = fault.New(fault.Denied,

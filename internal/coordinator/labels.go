@@ -6,20 +6,19 @@ import (
 
 	"muster/internal/fault"
 	"muster/internal/hosts"
-	"muster/internal/identity"
 	"muster/internal/late"
 )
 
 // maxLabels bounds what a host may say of itself.
 const maxLabels = 32
 
-// joinFacts is what is known of a host when it joins. Where several speak of the same label, the join token's word counts
-// for most, then the cluster config's list, then the host's own.
-func (s *Service) joinFacts(a Applicant, address netip.Addr, record identity.TokenRecord) hosts.Facts {
+// joinFacts is what is known of a host when it joins. Where several speak of the same label, the word counts for most
+// of what it joins by, then the cluster config's list, then the host's own.
+func (s *Service) joinFacts(a Applicant, address netip.Addr, own map[string]string) hosts.Facts {
 	f := hosts.Facts{Name: a.Name, Address: address.String(), Zone: a.Zone, Labels: make(map[string]string)}
 	maps.Copy(f.Labels, a.Labels)
 	maps.Copy(f.Labels, s.gen.spec.Labels(a.Name, address))
-	maps.Copy(f.Labels, record.Labels)
+	maps.Copy(f.Labels, own)
 	if zone := f.Labels[zoneLabel]; zone != "" {
 		f.Zone = zone
 	}

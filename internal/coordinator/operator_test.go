@@ -2,8 +2,10 @@ package coordinator_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -374,6 +376,44 @@ func TestASeedHasAllThatAHostNeeds(t *testing.T) {
 	if c, err := s.apply(a); err != nil || s.describe(string(c.Host)).JoinedBy != string(record.ID) {
 		t.Error(err)
 	}
+}
+
+func TestASeedForATokenThatThereIs(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newSite(t)
+	token, record, err := s.core.CreateToken(ctx, operator, identity.TokenSpec{Role: "agent", CIDRs: []netip.Prefix{netip.MustParsePrefix("10.77.0.0/16")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // nothing is consumed
+		made, id, err := s.core.SeedFor(ctx, token.Reveal())
+		if err != nil || made.Token.Reveal() != token.Reveal() || id != record.ID || !made.Expires.Equal(record.Expires) || made.CA != string(s.ca.RootPEM()) {
+			t.Errorf("%+v, %s, %v", made, id, err)
+		}
+	}
+	if now, err := s.core.Tokens(ctx); err != nil || len(now) != 1 || now[0].Uses != 0 {
+		t.Errorf("the tokens are %+v (error %v)", now, err)
+	}
+	good := token.Reveal()
+	other, err := identity.NewToken(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for words, text := range map[string]string{
+		"this is not a join token": good[:40],
+		"unknown token":            other.Reveal(),
+		"wrong secret":             good[:17] + other.Reveal()[17:],
+	} {
+		_, _, err := s.core.SeedFor(ctx, text)
+		wantFault(t, err, fault.Invalid, words)
+		if strings.Contains(err.Error(), text) {
+			t.Errorf("the token is in %q", err)
+		}
+	}
+	s.clock.advance(25 * time.Hour)
+	_, _, err = s.core.SeedFor(ctx, good)
+	wantFault(t, err, fault.Invalid, "expired")
 }
 
 func TestTheClusterIsCounted(t *testing.T) {

@@ -3,6 +3,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"muster/internal/attest"
 	"muster/internal/fault"
 	"muster/internal/gate"
 	"muster/internal/hosts"
@@ -31,10 +33,14 @@ type Options struct {
 	// Generation is the one that hosts are to install.
 	Generation *manifest.Generation
 	// Vault keeps the secrets. A generation that has some cannot be served without one.
-	Vault  *secrets.Vault
+	Vault *secrets.Vault
+	// AWS are the certificates of its regions; nil for those that are built in. The generation's own replace them.
+	AWS    attest.Certificates
 	Log    *slog.Logger
 	Clock  func() time.Time
 	Random io.Reader
+	// RenewWithin is how soon hosts renew that are asked to after a rotation of the CA; 0 for half a minute.
+	RenewWithin time.Duration
 }
 
 // Service is the core. Its methods may be called concurrently; calls for different hosts do not wait for each other
@@ -46,15 +52,18 @@ type Service struct {
 	vault *secrets.Vault
 	// naming is the key of name.
 	naming []byte
+	// aws are the certificates whose word on an instance counts.
+	aws    attest.Certificates
 	log    *slog.Logger
 	clock  func() time.Time
 	random io.Reader
 
-	directory *directory
-	bell      bell
-	notes     notes
-	endings   endings
-	joining   gate.Turns[string]
+	directory   *directory
+	bell        bell
+	notes       notes
+	endings     endings
+	joining     gate.Turns[string]
+	renewWithin time.Duration
 	// handing is held while a root certificate goes into a seed, and taken while the CA changes: what is handed out after
 	// a rotation began is of the new root.
 	handing sync.RWMutex
@@ -70,9 +79,13 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	aws, err := awsCertificates(o)
+	if err != nil {
+		return nil, err
+	}
 	s := &Service{
-		store: o.Store, ca: o.CA, gen: gen, vault: o.Vault, log: o.Log, clock: o.Clock, random: o.Random,
-		directory: newDirectory(),
+		aws: aws, store: o.Store, ca: o.CA, gen: gen, vault: o.Vault, log: o.Log, clock: o.Clock, random: o.Random,
+		directory: newDirectory(), renewWithin: cmp.Or(o.RenewWithin, renewWithin),
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -155,6 +168,7 @@ const (
 	keyRosters   = "rosters/"
 	keyPushes    = "pushes/"
 	keyNaming    = "naming"
+	keyInstances = "instances/"
 )
 
 // read leaves v as it is when the key is absent.

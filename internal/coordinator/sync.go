@@ -45,7 +45,7 @@ func (s *Service) Sync(ctx context.Context, who Caller, req *syncv1.SyncRequest)
 			continue
 		}
 		if over || resp.Directive.Id != req.Following {
-			return resp, nil
+			return resp, s.secretsGiven(ctx, id, resp)
 		}
 		select {
 		case <-own:

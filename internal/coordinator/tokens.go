@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 
 // CreateToken makes a join token. Its text is in this answer and nowhere else.
 func (s *Service) CreateToken(ctx context.Context, actor Actor, spec identity.TokenSpec) (identity.Token, identity.TokenRecord, error) {
+	return s.createToken(ctx, actor, spec, "token-created")
+}
+
+func (s *Service) createToken(ctx context.Context, actor Actor, spec identity.TokenSpec, kind string) (identity.Token, identity.TokenRecord, error) {
 	if spec.MaxUses == 0 {
 		spec.MaxUses = 1
 	}
@@ -42,7 +47,7 @@ func (s *Service) CreateToken(ctx context.Context, actor Actor, spec identity.To
 		if err := write(w, keyTokens+string(record.ID), record); err != nil {
 			return err
 		}
-		return s.event(w, Event{Kind: "token-created", Actor: actor.Name, From: actor.From, Message: tokenWords(record)})
+		return s.event(w, Event{Kind: kind, Actor: actor.Name, From: actor.From, Message: tokenWords(record)})
 	})
 	return token, record, err
 }
@@ -100,17 +105,52 @@ func (s *Service) revoke(w store.Writer, actor Actor, record identity.TokenRecor
 func (s *Service) CreateSeed(ctx context.Context, actor Actor, spec identity.TokenSpec) (*seed.Seed, identity.TokenRecord, error) {
 	s.handing.RLock()
 	defer s.handing.RUnlock()
-	token, record, err := s.CreateToken(ctx, actor, spec)
+	token, record, err := s.createToken(ctx, actor, spec, "seed-created")
 	if err != nil {
 		return nil, record, err
 	}
+	made := s.bareSeed()
+	made.Token, made.Expires = seed.Token(token.Reveal()), record.Expires
+	return made, record, nil
+}
+
+// SeedFor wraps a token that there is already. Nothing is consumed and nothing kept; a token with which no host could
+// join is told of here, and not by hosts that wait.
+func (s *Service) SeedFor(ctx context.Context, text string) (*seed.Seed, identity.TokenID, error) {
+	const remedy = "coordinator token list shows which are good; make one with coordinator token create, or leave it out to have user-data make one"
+	token, err := identity.ParseToken(text)
+	if err != nil {
+		return nil, "", fault.New(fault.Invalid, remedy, "this is not a join token")
+	}
+	s.handing.RLock()
+	defer s.handing.RUnlock()
+	var record identity.TokenRecord
+	if err := s.store.View(ctx, func(r store.Reader) error { return read(r, keyTokens+string(token.ID()), &record) }); err != nil {
+		return nil, "", err
+	}
+	var from netip.Addr // where hosts come from is seen when they do
+	if len(record.CIDRs) > 0 {
+		from = record.CIDRs[0].Addr()
+	}
+	if err := record.Admit(token, from, s.clock()); err != nil {
+		var denial *identity.Denial
+		if !errors.As(err, &denial) {
+			return nil, "", err
+		}
+		return nil, "", fault.New(fault.Invalid, remedy, "no host can join with this token: %s", denial.Reason)
+	}
+	made := s.bareSeed()
+	made.Token, made.Expires = seed.Token(token.Reveal()), record.Expires
+	return made, record.ID, nil
+}
+
+// bareSeed is a seed that lets nobody join. The caller holds handing.
+func (s *Service) bareSeed() *seed.Seed {
 	g := s.gen.g
 	made := &seed.Seed{
 		Format:  seed.Format,
 		Cluster: g.Cluster,
 		CA:      string(s.ca.RootPEM()),
-		Token:   seed.Token(token.Reveal()),
-		Expires: record.Expires,
 		Agents:  make(map[manifest.Arch]seed.Agent, len(g.Agents)),
 		Sources: s.gen.sources(),
 		Address: g.Address,
@@ -122,5 +162,5 @@ func (s *Service) CreateSeed(ctx context.Context, actor Actor, spec identity.Tok
 	for _, address := range g.Coordinator.Addresses {
 		made.Coordinators = append(made.Coordinators, joinHostPort(address, g.Coordinator.GRPCPort))
 	}
-	return made, record, nil
+	return made
 }

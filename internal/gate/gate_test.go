@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -167,24 +168,38 @@ func TestAClosedConnectionGivesItsPlaceBackOnce(t *testing.T) {
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	var turns gate.Turns[string]
-	leave, ok := turns.Enter("a", 1)
-	if !ok {
-		t.Fatal("the first is refused")
+	enter := func(who string, want bool) (leave func()) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		leave, ok := turns.Enter(ctx, who, 1, 1)
+		if ok != want {
+			t.Errorf("%s let in: %v, want %v", who, ok, want)
+		}
+		return leave
 	}
-	if _, ok := turns.Enter("a", 1); ok {
-		t.Error("two are let in")
-	}
-	if _, ok := turns.Enter("b", 1); !ok {
-		t.Error("another is refused")
+	leave := enter("a", true)
+	enter("b", true)  // another caller
+	enter("a", false) // waits in vain
+	waits := make(chan func())
+	go func() {
+		leave, _ := turns.Enter(context.Background(), "a", 1, 1)
+		waits <- leave
+	}()
+	for {
+		// As soon as one waits, the next is told at once.
+		began := time.Now()
+		enter("a", false)
+		if time.Since(began) < 10*time.Millisecond {
+			break
+		}
 	}
 	leave()
+	leave() // once is enough
+	leave = <-waits
+	enter("a", false)
 	leave()
-	if _, ok := turns.Enter("a", 1); !ok {
-		t.Error("its turn is over, and it is refused")
-	}
-	if _, ok := turns.Enter("a", 1); ok {
-		t.Error("leaving twice made two turns")
-	}
+	enter("a", true)
 }
 
 func TestFiles(t *testing.T) {

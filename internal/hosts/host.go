@@ -35,6 +35,9 @@ type Host struct {
 	// JoinedBy is the identity of the token, TokenRole the role that it was bound to.
 	JoinedBy  string        `json:"joined_by,omitempty"`
 	TokenRole manifest.Role `json:"token_role,omitempty"`
+	// Instance is the cloud's account and instance that the host joined as, such as 123456789012/i-0123456789abcdef0; empty
+	// for one that joined by a token. JoinedBy and TokenRole are its policy's then.
+	Instance string `json:"instance,omitempty"`
 	// Certificate is the one in use, Next those that were issued since and not yet seen. UsedFrom is where the one in use
 	// was first shown.
 	Certificate Certificate   `json:"certificate"`
@@ -45,6 +48,8 @@ type Host struct {
 	// Roots are the CA certificates, by fingerprint, that the host says it trusts; none before its first call.
 	Roots []string `json:"roots,omitempty"`
 
+	// Secrets names the set of secret values that the host was given last.
+	Secrets  string    `json:"secrets,omitempty"`
 	Enrolled time.Time `json:"enrolled"`
 	Done     time.Time `json:"done,omitzero"`
 }

@@ -47,6 +47,47 @@ func (c *CA) Tend(now time.Time) error {
 	return err
 }
 
+// TendDir is Tend for a directory that is in use by none or by another process, also when the CA has expired. It says
+// whether anything was renewed.
+func TendDir(dir string, now time.Time) (renewed bool, err error) {
+	unlock, err := lock(dir, unix.LOCK_EX)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	cluster, err := clusterOf(dir)
+	if err != nil {
+		return false, err
+	}
+	st, err := read(dir, cluster)
+	if err != nil {
+		return false, err
+	}
+	fresh, err := st.tend(dir, now)
+	was := st.held()
+	for i, h := range fresh.held() {
+		renewed = renewed || h.cert != was[i].cert
+	}
+	return renewed, err
+}
+
+// clusterOf is the cluster that the CA in a directory is of.
+func clusterOf(dir string) (string, error) {
+	issuing, _, err := places(dir)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(issuing, forHosts.file+".crt")
+	cert, err := readCertificate(path)
+	if err != nil {
+		return "", err
+	}
+	if len(cert.PermittedURIDomains) != 1 {
+		return "", &FileError{path, "is not the intermediate certificate for " + forHosts.title, restore, nil}
+	}
+	return cert.PermittedURIDomains[0], nil
+}
+
 // tend brings the directory up to date. What it answers is good also beside an error.
 func (st *standing) tend(dir string, now time.Time) (*standing, error) {
 	err := rollForward(dir)

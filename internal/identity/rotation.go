@@ -83,7 +83,7 @@ func readRotation(dir, next string, issuing authority) (*rotation, error) {
 		return nil, err
 	}
 	r := &rotation{before: before}
-	if r.started, err = time.Parse(time.RFC3339, string(bytes.TrimSpace(text))); err != nil {
+	if r.started, err = time.Parse(time.RFC3339Nano, string(bytes.TrimSpace(text))); err != nil {
 		return nil, &FileError{path, "is damaged", restore, err}
 	}
 	if before.root.Equal(issuing.root) {
@@ -192,7 +192,7 @@ func writeNext(dir string, old issuer, cluster string, intermediatesOnly bool, n
 			return fmt.Errorf("rotating the CA: %w", err)
 		}
 	}
-	if err := durable.WriteFile(filepath.Join(dir, startedFile), []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, startedFile), []byte(now.UTC().Format(time.RFC3339Nano)+"\n"), 0o644); err != nil {
 		return fmt.Errorf("rotating the CA: %w", err)
 	}
 	return nil

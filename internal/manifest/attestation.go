@@ -29,7 +29,7 @@ type AWSPolicy struct {
 	// Images may be empty for an open role: then any image will do.
 	Images []string          `json:"images,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
-	// Window is for how long after its start an instance may join.
+	// Window is for how long after its launch an instance may join.
 	Window time.Duration `json:"window"`
 }
 

@@ -48,8 +48,8 @@ func encryptedKey(t *testing.T) (string, ed25519.PrivateKey) {
 	return string(pem.EncodeToMemory(block)), private
 }
 
-// sshAgent serves keys on a socket.
-func sshAgent(t *testing.T, keys ...any) string {
+// serveAgent serves keys on a socket.
+func serveAgent(t *testing.T, keys ...any) string {
 	t.Helper()
 	ring := agent.NewKeyring()
 	for _, k := range keys {
@@ -99,8 +99,8 @@ func TestLoadAuth(t *testing.T) {
 		remedy string
 	}{
 		{name: "an identity file", files: []string{plain}, ask: never, keys: 1},
-		{name: "the SSH agent alone", socket: sshAgent(t, private), keys: 1},
-		{name: "an encrypted key that the SSH agent holds isn't asked for", files: []string{encrypted}, socket: sshAgent(t, private), ask: never, keys: 1},
+		{name: "the SSH agent alone", socket: serveAgent(t, private), keys: 1},
+		{name: "an encrypted key that the SSH agent holds isn't asked for", files: []string{encrypted}, socket: serveAgent(t, private), ask: never, keys: 1},
 		{name: "an encrypted key with its passphrase", files: []string{encrypted}, ask: enter("open"), keys: 1},
 		{name: "an identity file and a dead SSH agent", files: []string{plain}, socket: filepath.Join(dir, "none"), keys: 1},
 		{name: "a wrong passphrase", files: []string{encrypted}, ask: enter("shut"), class: Invalid, says: "can't be decrypted", remedy: "passphrase"},
@@ -109,12 +109,13 @@ func TestLoadAuth(t *testing.T) {
 		{name: "a file that is no key", files: []string{garbage}, class: Invalid, says: "no private key", remedy: "ed25519"},
 		{name: "a public key", files: []string{plain + ".pub"}, class: Invalid, says: "public key", remedy: plain},
 		{name: "a dead SSH agent alone", socket: filepath.Join(dir, "none"), class: AuthRefused, says: "SSH agent", remedy: "ssh-add"},
-		{name: "an empty SSH agent", socket: sshAgent(t), class: AuthRefused, says: "no key", remedy: "ssh-add"},
+		{name: "an empty SSH agent", socket: serveAgent(t), class: AuthRefused, says: "no key", remedy: "ssh-add"},
 		{name: "nothing at all", class: AuthRefused, says: "no key", remedy: "--identity"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			a, err := LoadAuth(c.files, c.socket, c.ask)
+			ring := NewKeyring(c.ask)
+			a, err := ring.Auth(AuthSpec{IdentityFiles: c.files, AgentSocket: c.socket})
 			if c.class != "" {
 				var e *Error
 				if !errors.As(err, &e) {
@@ -129,7 +130,7 @@ func TestLoadAuth(t *testing.T) {
 			if len(a.Keys()) != c.keys {
 				t.Errorf("keys are %q", a.Keys())
 			}
-			if err := a.Close(); err != nil {
+			if err := ring.Close(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -147,9 +148,9 @@ func TestLoginsThatOpenSSHDecides(t *testing.T) {
 		load  func() (*Auth, error)
 		class Class
 	}{
-		"a key of the SSH agent is accepted": {load: func() (*Auth, error) { return LoadAuth(nil, sshAgent(t, raw), nil) }},
+		"a key of the SSH agent is accepted": {load: func() (*Auth, error) { return NewKeyring(nil).Auth(AuthSpec{AgentSocket: serveAgent(t, raw)}) }},
 		"a key that isn't authorised is refused": {class: AuthRefused, load: func() (*Auth, error) {
-			return LoadAuth([]string{writeKey(t, filepath.Join(t.TempDir(), "other"))}, "", nil)
+			return NewKeyring(nil).Auth(AuthSpec{IdentityFiles: []string{writeKey(t, filepath.Join(t.TempDir(), "other"))}})
 		}},
 	}
 	for name, c := range auths {
@@ -170,7 +171,7 @@ func TestLoginsThatOpenSSHDecides(t *testing.T) {
 }
 
 func TestNoSeedIsPrinted(t *testing.T) {
-	target := Target{Name: "db1", Seed: Seed(testSeed)}
+	target := Target{Server: Server{Name: "db1"}, Seed: Seed(testSeed)}
 	encoded, err := json.Marshal(Event{Target: target})
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +195,6 @@ func TestOptionsAndTargetsThatCanNotWork(t *testing.T) {
 			b.Digest = "$(reboot)"
 			o.Agents = map[manifest.Arch]Binary{"amd64": b}
 		},
-		"no key":            func(o *Options) { o.Auth = nil },
 		"nowhere to record": func(o *Options) { o.KnownHosts, o.AcceptNewHostKeys = nil, true },
 		"a revocation that can't be read": func(o *Options) {
 			o.KnownHosts = []string{filepath.Join(t.TempDir(), "known")}
@@ -266,12 +266,12 @@ func TestEveryClassIsExplained(t *testing.T) {
 }
 
 func TestTheCommandSuitsEveryLoginShell(t *testing.T) {
-	for _, text := range []string{command(scriptSize()), ttyCommand("/var/tmp/muster-push-X")} {
+	for _, text := range []string{command(scriptSize()), ttyCommand("sudo -n", "/var/tmp/muster-push-X/bootstrap-agent", "/var/tmp/muster-push-X")} {
 		if strings.ContainsAny(text, "\n!\\`") || strings.Count(text, "'") != 2 {
 			t.Errorf("needs more than one pair of quotes: %s", text)
 		}
 	}
-	if got := len(scriptFor(binaryOf(make([]byte, 10)), Seed(testSeed), "TOKEN", 1e15)); got != scriptSize() {
+	if got := len(scriptFor(delivery{agent: binaryOf(make([]byte, 10)), packing: "zstd", wireSize: 1 << 40}, Seed(testSeed), rand.Text(), 1e15)); got != scriptSize() {
 		t.Errorf("the script has %d bytes, announced are %d", got, scriptSize())
 	}
 }

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -24,6 +25,8 @@ type conversation struct {
 	replies *replies
 	out     *transcript
 	token   string
+	deliver delivery
+	rtt     time.Duration
 	total   int64
 	greeted bool // the script said its first word
 
@@ -34,8 +37,9 @@ type conversation struct {
 }
 
 // converse runs the script on the host, from the first word to the last.
-func (h *host) converse(ctx context.Context, client *ssh.Client) *Error {
-	c := &conversation{host: h, client: client, out: &transcript{}, token: rand.Text()}
+func (h *host) converse(ctx context.Context, conn *connection) *Error {
+	client := conn.Client
+	c := &conversation{host: h, client: client, out: &transcript{secret: h.opts.SudoPassword}, token: rand.Text(), rtt: conn.live.rtt()}
 	err := c.run(ctx)
 	_ = client.Close() // also ends the goroutines below; all that matters was said
 	c.uploads.Wait()
@@ -59,12 +63,12 @@ func (c *conversation) run(ctx context.Context) *Error {
 	if err != nil {
 		return err
 	}
-	agent, err := c.choose(words)
+	content, err := c.choose(words)
 	if err != nil {
 		return err
 	}
 	c.greeted = true
-	c.upload(ctx, agent)
+	c.upload(ctx, content)
 	if _, err = c.expect("starting"); err != nil {
 		return err
 	}
@@ -124,13 +128,13 @@ func (c *conversation) reported(class, detail string) *Error {
 	detail = shorten(detail)
 	switch Class(class) {
 	case NoSpace:
-		return failure(NoSpace, "no room for the bootstrap agent (%d KiB): %s", c.total>>10, detail)
+		return failure(NoSpace, "no room for the bootstrap agent (%d KiB): %s", c.deliver.agent.Size>>10, detail)
 	case NoDirectory:
 		return failure(NoDirectory, "no directory can take the bootstrap agent: %s", detail)
 	case MissingTool:
 		return failure(MissingTool, "the host has no %s", detail)
 	case SudoMissing:
-		return failure(SudoMissing, "%s is not root, and there is no sudo", c.host.target.User)
+		return failure(SudoMissing, "%s is not root, and there is neither sudo nor doas", c.host.target.User)
 	case CannotRun:
 		return failure(CannotRun, "the bootstrap agent ends with status %s when it is tried", detail).because(c.out.tail())
 	case UploadFailed:
@@ -159,33 +163,56 @@ func (c *conversation) silence(err error) *Error {
 	return failure(UploadFailed, "the connection ended early; it was %s", c.host.current()).because(c.out.tail())
 }
 
-func (c *conversation) choose(words []string) (Binary, *Error) {
-	if len(words) != 3 {
-		return Binary{}, failure(BadOutput, "the host says %s instead of what it is", shorten(printable(strings.Join(words, " "))))
+// choose decides what to send from what the host says of itself, and returns the agent's content as it goes on the wire.
+func (c *conversation) choose(words []string) (io.Reader, *Error) {
+	if len(words) != 5 {
+		return nil, failure(BadOutput, "the host says %s instead of what it is", shorten(printable(strings.Join(words, " "))))
 	}
 	arch, known := archOf(words[1], words[2])
 	agent, ok := c.host.opts.Agents[arch]
 	if !known || !ok {
-		return Binary{}, failure(Architecture, "the host is %s on %s; there is a bootstrap agent for Linux on %s",
+		return nil, failure(Architecture, "the host is %s on %s; there is a bootstrap agent for Linux on %s",
 			shorten(printable(words[1])), shorten(printable(words[2])), c.host.opts.supported())
 	}
-	return agent, nil
+	c.deliver = delivery{agent: agent, wireSize: agent.Size}
+	if has := strings.TrimPrefix(words[3], "has="); has == string(agent.Digest) {
+		c.deliver.wireSize = 0
+		return strings.NewReader(""), nil
+	}
+	if packing := choosePacking(strings.Split(strings.TrimPrefix(words[4], "unpacks="), ",")); packing != "" && c.worthPacking() {
+		data, err := c.host.run.packs.of(agent, packing)
+		if err != nil {
+			return nil, failure(UploadFailed, "the bootstrap agent can't be read: %w", err).
+				remedy("Check the bootstrap agent's file on the coordinator.")
+		}
+		c.deliver.packing, c.deliver.wireSize = packing, int64(len(data))
+		return bytes.NewReader(data), nil
+	}
+	return io.NewSectionReader(agent.Content, 0, agent.Size), nil
 }
 
+// worthPacking says if sending less is worth a host's time.
+func (c *conversation) worthPacking() bool { return c.host.run.limit != nil || c.rtt >= packFrom }
+
 // upload sends script, seed and agent in one stream, while the script's words are read.
-func (c *conversation) upload(ctx context.Context, agent Binary) {
+func (c *conversation) upload(ctx context.Context, agent io.Reader) {
 	limit := c.host.opts.HostTimeout + remoteGrace
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = time.Until(deadline) + remoteGrace
 	}
-	script := scriptFor(agent, c.host.target.Seed, c.token, limit)
-	c.total = int64(len(script)) + int64(len(c.host.target.Seed)) + agent.Size
-	content := &localReader{r: io.NewSectionReader(agent.Content, 0, agent.Size)}
-	progress := &progressWriter{w: c.channel, total: c.total, tell: c.host.tell, last: time.Now()}
+	seed := c.host.target.Seed
+	script := scriptFor(c.deliver, seed, c.token, limit)
+	c.total = int64(len(script)) + int64(len(seed)) + c.deliver.wireSize
+	content := &localReader{r: agent}
+	var out io.Writer = c.channel
+	if c.host.run.limit != nil {
+		out = limitedWriter{ctx, out, c.host.run.limit}
+	}
+	progress := &progressWriter{w: out, total: c.total, tell: c.host.tell, last: time.Now()}
 	c.uploads.Go(func() {
-		_, err := io.Copy(progress, io.MultiReader(strings.NewReader(script), strings.NewReader(string(c.host.target.Seed)), content))
-		if err == nil && content.n != agent.Size {
-			content.err = fmt.Errorf("it has %d bytes instead of %d", content.n, agent.Size)
+		_, err := io.Copy(progress, io.MultiReader(strings.NewReader(script), bytes.NewReader(seed), content))
+		if err == nil && content.n != c.deliver.wireSize {
+			content.err = fmt.Errorf("it has %d bytes instead of %d", content.n, c.deliver.wireSize)
 		}
 		if content.err != nil {
 			c.uploadErr = content.err

@@ -13,6 +13,7 @@ type Class string
 const (
 	Invalid        Class = "invalid"
 	Unreachable    Class = "unreachable"
+	JumpHost       Class = "jump-host"
 	HostKeyUnknown Class = "host-key-unknown"
 	HostKeyChanged Class = "host-key-changed"
 	HostKeyRevoked Class = "host-key-revoked"
@@ -27,6 +28,7 @@ const (
 	CannotRun      Class = "cannot-run"
 	SudoMissing    Class = "sudo-missing"
 	SudoPassword   Class = "sudo-password"
+	WrongPassword  Class = "sudo-wrong-password"
 	SudoDenied     Class = "sudo-denied"
 	SudoTTY        Class = "sudo-tty"
 	StartFailed    Class = "start"
@@ -48,6 +50,7 @@ type ClassInfo struct {
 var classes = []ClassInfo{
 	{Invalid, "the push to this host was asked for in a way that can't work", "Correct the host's line in the cluster config or the flags.", false},
 	{Unreachable, "no connection to the host's SSH port", "Check that the host is up, that its address and SSH port are right, and that no firewall is between.", true},
+	{JumpHost, "a jump host on the way can't be used", "Push to the jump host's other side once it works: ssh to the jump host by hand.", true},
 	{HostKeyUnknown, "nothing is known of the host's key", "Fetch the key with ssh-keyscan, compare its fingerprint on the host's console and add it to the known hosts file; or use --accept-new-host-keys to trust it now and record it.", false},
 	{HostKeyChanged, "the host's key is not the known one", "If the host was reinstalled, compare the new fingerprint on its console and replace the line in the known hosts file. If it was not, somebody may be answering in its place.", false},
 	{HostKeyRevoked, "the host's key is marked as revoked", "Give the host a new key, and remove the old one everywhere.", false},
@@ -60,9 +63,10 @@ var classes = []ClassInfo{
 	{NoSpace, "the host's disk is full", "Free some space in /var/tmp or /tmp on the host.", false},
 	{UploadFailed, "the bootstrap agent didn't arrive complete", "Push again; if it goes on, check the network and the host's disk.", true},
 	{CannotRun, "the bootstrap agent doesn't run on the host", "Check that a security policy (SELinux, fapolicyd, AppArmor) lets the user run programs, and that the host's kernel is 3.10 or later.", false},
-	{SudoMissing, "the user is not root and there is no sudo", "Install sudo, or push as root.", false},
-	{SudoPassword, "sudo asks for a password", "Give the user a NOPASSWD rule in /etc/sudoers.d, or push as root.", false},
-	{SudoDenied, "sudo doesn't let the user become root", "Give the user a rule in /etc/sudoers.d that allows all commands with NOPASSWD, or push as root.", false},
+	{SudoMissing, "the user is not root and there is neither sudo nor doas", "Install sudo or doas, or push as root.", false},
+	{SudoPassword, "sudo or doas asks for a password", "Use --ask-sudo, give the user a NOPASSWD rule in /etc/sudoers.d (doas: permit nopass), or push as root.", false},
+	{WrongPassword, "sudo or doas refuses the password", "Push again with --ask-sudo and the login user's right password.", false},
+	{SudoDenied, "sudo or doas doesn't let the user become root", "Give the user a rule in /etc/sudoers.d that allows all commands (doas: permit), or push as root.", false},
 	{SudoTTY, "sudo wants a terminal and none can be had", "Remove requiretty for the user (Defaults:USER !requiretty), or let the SSH server allow terminals and at least two sessions a connection.", false},
 	{StartFailed, "the bootstrap agent didn't start", "Read the message; run the push again once the cause is removed.", false},
 	{BadOutput, "the host answers with something else than the script's words", "Check that the user's shell start-up files print nothing without a terminal: ssh to the host by hand.", false},

@@ -119,7 +119,7 @@ func (c *countingConn) Read(p []byte) (int, error) {
 }
 
 func (h *fakeHost) target() Target {
-	return Target{Address: "127.0.0.1", Port: h.listen.Addr().(*net.TCPAddr).Port, User: "op", Seed: Seed(testSeed)}
+	return Target{Server: Server{Address: "127.0.0.1", Port: h.listen.Addr().(*net.TCPAddr).Port, User: "op"}, Seed: Seed(testSeed)}
 }
 
 // options knows the host's key.
@@ -127,7 +127,7 @@ func (h *fakeHost) options(agent Binary) Options {
 	h.t.Helper()
 	known := filepath.Join(h.t.TempDir(), "known_hosts")
 	write(h.t, known, knownhosts.Line([]string{h.listen.Addr().String()}, h.signer.PublicKey())+"\n", 0o600)
-	auth, err := LoadAuth([]string{writeKey(h.t, filepath.Join(h.t.TempDir(), "id"))}, "", nil)
+	auth, err := NewKeyring(nil).Auth(AuthSpec{IdentityFiles: []string{writeKey(h.t, filepath.Join(h.t.TempDir(), "id"))}})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -140,10 +140,12 @@ func (h *fakeHost) options(agent Binary) Options {
 // say writes the script's words.
 func say(c io.Writer, words string) { _, _ = io.WriteString(c, replyPrefix+words+"\n") }
 
+const hostLine = "host Linux x86_64 has= unpacks="
+
 // goodSession does what the script does with an agent of the size.
 func goodSession(size int64) func(ssh.Channel) {
 	return func(c ssh.Channel) {
-		say(c, "host Linux x86_64")
+		say(c, hostLine)
 		if n, _ := io.Copy(io.Discard, io.LimitReader(c, int64(scriptSize()+len(testSeed))+size)); n < size {
 			return
 		}

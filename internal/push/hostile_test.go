@@ -48,19 +48,19 @@ func TestMisbehavingHosts(t *testing.T) {
 		{name: "one that runs nothing", class: Timeout, host: func(h *fakeHost) { h.session = func(ssh.Channel) { <-h.over } }},
 		{name: "one that never reads", class: Timeout, message: "uploading",
 			host: func(h *fakeHost) {
-				h.session = func(c ssh.Channel) { say(c, "host Linux x86_64"); <-h.over }
+				h.session = func(c ssh.Channel) { say(c, hostLine); <-h.over }
 			}},
 		{name: "one that hangs in the middle of the upload", class: Timeout, message: "uploading",
 			host: func(h *fakeHost) {
 				h.session = func(c ssh.Channel) {
-					say(c, "host Linux x86_64")
+					say(c, hostLine)
 					_, _ = io.CopyN(io.Discard, c, size/2)
 					<-h.over
 				}
 			}},
 		{name: "one that ends in the middle of the upload", class: UploadFailed, message: "ended early",
 			host: func(h *fakeHost) {
-				h.session = func(c ssh.Channel) { say(c, "host Linux x86_64"); _, _ = io.CopyN(io.Discard, c, 1000) }
+				h.session = func(c ssh.Channel) { say(c, hostLine); _, _ = io.CopyN(io.Discard, c, 1000) }
 			}},
 		{name: "one that prints lines without end", class: BadOutput, message: "without end",
 			host: func(h *fakeHost) { h.session = func(c ssh.Channel) { endless(c, "noise\n") } }},
@@ -70,25 +70,27 @@ func TestMisbehavingHosts(t *testing.T) {
 			host: func(h *fakeHost) { h.session = func(c ssh.Channel) { endless(c.Stderr(), "noise\n") } }},
 		{name: "one that prints without end during the upload", class: BadOutput, message: "without end",
 			host: func(h *fakeHost) {
-				h.session = func(c ssh.Channel) { say(c, "host Linux x86_64"); endless(c, "noise\n") }
+				h.session = func(c ssh.Channel) { say(c, hostLine); endless(c, "noise\n") }
 			}},
 		{name: "one that repeats a right word", class: BadOutput, message: "was expected",
-			host: func(h *fakeHost) { h.session = func(c ssh.Channel) { endless(c, replyPrefix+"host Linux x86_64\n") } }},
+			host: func(h *fakeHost) { h.session = func(c ssh.Channel) { endless(c, replyPrefix+hostLine+"\n") } }},
 		{name: "one that claims to be done before it got anything", class: BadOutput,
 			host: func(h *fakeHost) {
-				h.session = func(c ssh.Channel) { say(c, "host Linux x86_64"); say(c, "done"); <-h.over }
+				h.session = func(c ssh.Channel) { say(c, hostLine); say(c, "done"); <-h.over }
 			}},
 		{name: "one that invents a directory", class: SudoTTY,
 			host: func(h *fakeHost) {
 				h.session = func(c ssh.Channel) {
-					say(c, "host Linux x86_64")
+					say(c, hostLine)
 					say(c, "starting")
 					_, _ = io.WriteString(c, "sudo: sorry, you must have a tty to run sudo\n")
-					say(c, "refused 1 /tmp/$(reboot)")
+					say(c, "refused 1 /tmp/$(reboot) sudo")
 				}
 			}},
 		{name: "one that is no Linux", class: Architecture, message: "FreeBSD",
-			host: func(h *fakeHost) { h.session = func(c ssh.Channel) { say(c, "host FreeBSD amd64"); <-h.over } }},
+			host: func(h *fakeHost) {
+				h.session = func(c ssh.Channel) { say(c, "host FreeBSD amd64 has= unpacks="); <-h.over }
+			}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,7 +122,7 @@ func endless(w io.Writer, text string) {
 
 func TestAnInterruptionEndsEveryHostQuickly(t *testing.T) {
 	h := startFakeHost(t, func(h *fakeHost) {
-		h.session = func(c ssh.Channel) { say(c, "host Linux x86_64"); <-h.over }
+		h.session = func(c ssh.Channel) { say(c, hostLine); <-h.over }
 	})
 	opts := h.options(binaryOf(make([]byte, 8<<20)))
 	opts.ConnectTimeout, opts.HostTimeout, opts.Concurrency = time.Minute, time.Minute, 5

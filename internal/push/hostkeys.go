@@ -118,8 +118,12 @@ type hostKeyCheck struct {
 	accepted string
 }
 
-// checkOf prepares the check of a host that is reached at address and may be known by another name.
-func (k *hostKeys) checkOf(address, otherName string) *hostKeyCheck {
+// checkOf prepares the check of a server, which may be known by another name than its address.
+func (k *hostKeys) checkOf(s Server) *hostKeyCheck {
+	address, otherName := s.address(), s.Name
+	if s.HostKeyAlias != "" {
+		address, otherName = net.JoinHostPort(s.HostKeyAlias, "22"), ""
+	}
 	c := &hostKeyCheck{keys: k, address: strings.ToLower(address)}
 	authority := false
 	c.known, authority = k.lookUp(c.address)

@@ -2,9 +2,11 @@ package push
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -26,6 +28,9 @@ var errTooMuchOutput = errors.New("the host prints without end")
 
 // transcript keeps the last of what a host printed, and counts all of it.
 type transcript struct {
+	// secret is never quoted, should a host echo it.
+	secret Secret
+
 	mu    sync.Mutex
 	kept  []byte
 	total int64
@@ -47,6 +52,10 @@ func (t *transcript) keep(p []byte) {
 	defer t.mu.Unlock()
 	t.kept = append(t.kept, p...)
 	if extra := len(t.kept) - maxKept; extra > 0 {
+		// The line that is cut goes as a whole: half a secret can't be recognised.
+		if end := bytes.IndexByte(t.kept[extra:], '\n'); end >= 0 && len(t.secret) > 0 {
+			extra += end + 1
+		}
 		t.kept = append(t.kept[:0], t.kept[extra:]...)
 	}
 }
@@ -63,7 +72,11 @@ func (t *transcript) lines() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var lines []string
-	for line := range strings.Lines(string(t.kept)) {
+	text := string(t.kept)
+	if len(t.secret) > 0 {
+		text = strings.ReplaceAll(text, string(t.secret), hiddenSecret)
+	}
+	for line := range strings.Lines(text) {
 		if line = printable(strings.TrimSpace(line)); line != "" {
 			lines = append(lines, line)
 		}
@@ -75,6 +88,13 @@ func (t *transcript) lines() []string {
 func (t *transcript) tail() string {
 	lines := t.lines()
 	return shorten(strings.Join(lines[max(0, len(lines)-5):], "; "))
+}
+
+func (t *transcript) endsWith(endings []string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	kept := strings.TrimRight(string(t.kept), " ")
+	return slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(kept, e) })
 }
 
 func (t *transcript) contains(words ...string) bool {
@@ -89,11 +109,17 @@ func (t *transcript) contains(words ...string) bool {
 }
 
 // drain keeps a stream until its end, an error or too much output.
-func (t *transcript) drain(r io.Reader) error {
+func (t *transcript) drain(r io.Reader) error { return t.watch(r, nil, nil) }
+
+// watch is drain, and calls asked whenever what was printed last ends like a prompt.
+func (t *transcript) watch(r io.Reader, prompts []string, asked func()) error {
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := r.Read(buf)
 		t.keep(buf[:n])
+		if asked != nil && n > 0 && t.endsWith(prompts) {
+			asked()
+		}
 		if tooMuch := t.count(n); tooMuch != nil {
 			return tooMuch
 		}

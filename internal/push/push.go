@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"muster/internal/manifest"
 )
 
@@ -17,6 +19,7 @@ const (
 	defaultConcurrency    = 100
 	defaultConnectTimeout = 20 * time.Second
 	defaultHostTimeout    = 3 * time.Minute
+	defaultIdleTimeout    = 30 * time.Second
 	// maxSeed bounds what is read byte by byte on the host.
 	maxSeed = 64 << 10
 )
@@ -26,22 +29,19 @@ const (
 //
 // Events are reported one at a time; report must return quickly, for it holds up everything. It may be nil.
 func Push(ctx context.Context, opts Options, targets []Target, report func(Event)) ([]Result, error) {
-	opts, err := opts.complete()
+	opts, err := opts.complete(len(targets))
 	if err != nil {
 		return nil, err
 	}
-	keys, err := loadHostKeys(opts.KnownHosts, opts.AcceptNewHostKeys)
-	if err != nil {
-		return nil, failure(Invalid, "%w", err).remedy("Correct or replace the known hosts file.")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &run{ctx: ctx, opts: &opts, packs: &packs{all: map[packKey]*pack{}}, known: map[string]*hostKeys{}, toReport: report}
+	r.jumps = &jumps{run: r, all: map[string]*jump{}}
+	if opts.UploadLimit > 0 {
+		r.limit = rate.NewLimiter(rate.Limit(opts.UploadLimit), limitBurst)
 	}
-	var reporting sync.Mutex
-	serially := func(e Event) {
-		if report == nil {
-			return
-		}
-		reporting.Lock()
-		defer reporting.Unlock()
-		report(e)
+	if _, err := r.hostKeys(Server{}); err != nil {
+		return nil, err
 	}
 
 	results := make([]Result, len(targets))
@@ -50,7 +50,7 @@ func Push(ctx context.Context, opts Options, targets []Target, report func(Event
 	for range min(opts.Concurrency, len(targets)) {
 		workers.Go(func() {
 			for i := range work {
-				h := &host{opts: &opts, keys: keys, target: targets[i], report: serially}
+				h := &host{run: r, opts: &opts, target: targets[i]}
 				results[i] = h.push(ctx)
 			}
 		})
@@ -63,27 +63,80 @@ func Push(ctx context.Context, opts Options, targets []Target, report func(Event
 	return results, nil
 }
 
+// run is what the hosts of one push share.
+type run struct {
+	ctx   context.Context
+	opts  *Options
+	jumps *jumps
+	packs *packs
+	// limit is nil if uploads are not limited.
+	limit *rate.Limiter
+
+	mu    sync.Mutex
+	known map[string]*hostKeys
+
+	reporting sync.Mutex
+	toReport  func(Event)
+}
+
+func (r *run) report(e Event) {
+	if r.toReport == nil {
+		return
+	}
+	r.reporting.Lock()
+	defer r.reporting.Unlock()
+	r.toReport(e)
+}
+
+// hostKeys returns what is known of the keys of hosts like this one; each set of files is read once.
+func (r *run) hostKeys(s Server) (*hostKeys, *Error) {
+	files := s.KnownHosts
+	if files == nil {
+		files = r.opts.KnownHosts
+	}
+	key := strings.Join(files, "\x00")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k, ok := r.known[key]; ok {
+		return k, nil
+	}
+	k, err := loadHostKeys(files, r.opts.AcceptNewHostKeys)
+	if err != nil {
+		return nil, failure(Invalid, "%w", err).remedy("Correct or replace the known hosts file.")
+	}
+	r.known[key] = k
+	return k, nil
+}
+
 // complete fills in defaults and refuses options that no host can be pushed to with.
-func (o Options) complete() (Options, error) {
+func (o Options) complete(hosts int) (Options, error) {
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency
 	}
 	if o.ConnectTimeout <= 0 {
 		o.ConnectTimeout = defaultConnectTimeout
 	}
-	if o.HostTimeout <= 0 {
-		o.HostTimeout = defaultHostTimeout
+	if o.IdleTimeout <= 0 {
+		o.IdleTimeout = defaultIdleTimeout
 	}
-	if o.Auth == nil || len(o.Auth.signers) == 0 {
-		return o, failure(Invalid, "there is no key to log in with").
-			remedy("Name a private key with --identity, or load one with ssh-add.")
+	if strings.ContainsAny(string(o.SudoPassword), "\n\x00") {
+		return o, failure(Invalid, "the password for sudo is more than one line").remedy("Give one line.")
 	}
 	if len(o.Agents) == 0 {
 		return o, failure(Invalid, "there is no bootstrap agent to push").remedy("Provide the bootstrap agent for at least one architecture.")
 	}
+	largest := int64(0)
 	for arch, b := range o.Agents {
 		if err := b.valid(); err != nil {
 			return o, failure(Invalid, "bootstrap agent for %s: %w", arch, err).remedy("Provide the bootstrap agent as it was released.")
+		}
+		largest = max(largest, b.Size)
+	}
+	if o.HostTimeout <= 0 {
+		o.HostTimeout = defaultHostTimeout
+		if o.UploadLimit > 0 {
+			// All that share the limit at one moment may have to wait for one another.
+			o.HostTimeout += time.Duration(float64(largest) * float64(min(o.Concurrency, hosts)) / float64(o.UploadLimit) * float64(time.Second))
 		}
 	}
 	return o, nil
@@ -91,10 +144,9 @@ func (o Options) complete() (Options, error) {
 
 // host is the push to one host.
 type host struct {
+	run    *run
 	opts   *Options
-	keys   *hostKeys
 	target Target
-	report func(Event)
 
 	mu         sync.Mutex // guards what follows: the upload reports from its own goroutine
 	begun      time.Time
@@ -131,15 +183,40 @@ func (h *host) push(parent context.Context) Result {
 }
 
 func (h *host) connectAndRun(ctx context.Context, abort context.CancelCauseFunc) *Error {
-	client, err := h.connect(ctx)
+	conn, err := h.connect(ctx)
 	if err != nil {
+		if ended := h.ended(ctx); ended != nil && (err.Class == Interrupted || err.Class == Timeout) {
+			return ended
+		}
 		return err
 	}
-	defer func() { _ = client.Close() }()
+	defer func() { _ = conn.Close() }()
 	// Closing is what unblocks reads and writes, whatever the other side does or doesn't.
-	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
-	defer keepAlive(ctx, client, abort)()
-	return h.converse(ctx, client)
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer conn.keepAlive(ctx, h.opts.IdleTimeout, func() { abort(errSilent) })()
+	return h.converse(ctx, conn)
+}
+
+func (h *host) connect(ctx context.Context) (*connection, *Error) {
+	h.enter(Connecting, nil)
+	through, err := h.run.jumps.to(ctx, h.target.Jumps)
+	if err != nil {
+		return nil, err
+	}
+	r := &reach{run: h.run, server: h.target.Server, through: through, step: h.begin, accepted: func(fingerprint string) {
+		h.mu.Lock()
+		h.newHostKey = fingerprint
+		h.mu.Unlock()
+		h.tell(Event{})
+	}}
+	return r.open(ctx)
+}
+
+// begin enters a step that the host may be in already.
+func (h *host) begin(s Step) {
+	if h.current() != s {
+		h.enter(s, nil)
+	}
 }
 
 func (h *host) valid() *Error {
@@ -177,7 +254,7 @@ func (h *host) tell(e Event) {
 		return // the last progress may be told late
 	}
 	e.Target, e.Step, e.NewHostKey, e.Took = h.target, h.step, h.newHostKey, time.Since(h.begun)
-	h.report(e)
+	h.run.report(e)
 }
 
 // current is the step in words of a sentence.
@@ -194,10 +271,8 @@ func (h *host) ended(ctx context.Context) *Error {
 		return nil
 	case errors.Is(cause, errHostTimeout):
 		return failure(Timeout, "not done within %s; it was %s", h.opts.HostTimeout, h.current())
-	case errors.Is(cause, errConnectTimeout):
-		return failure(Timeout, "no login within %s; it was %s", h.opts.ConnectTimeout, h.current())
 	case errors.Is(cause, errSilent):
-		return failure(Timeout, "the host stopped answering; it was %s", h.current())
+		return failure(Timeout, "the host sent nothing for %s; it was %s", h.opts.IdleTimeout, h.current())
 	case errors.Is(cause, context.DeadlineExceeded):
 		return failure(Timeout, "the time for the whole push was over; it was %s", h.current())
 	default:
@@ -205,7 +280,7 @@ func (h *host) ended(ctx context.Context) *Error {
 	}
 }
 
-func (t Target) address() string {
+func (t Server) address() string {
 	port := t.Port
 	if port == 0 {
 		port = 22
@@ -214,7 +289,7 @@ func (t Target) address() string {
 }
 
 // where names the host in messages.
-func (t Target) where() string {
+func (t Server) where() string {
 	if t.Name == "" || t.Name == t.Address {
 		return t.address()
 	}

@@ -1,7 +1,10 @@
 # Runs on the host with /bin/sh (dash, bash, busybox), as the login user, without a terminal. What precedes this text
-# sets token, agent_size, agent_sha256, seed_size and time_limit. Standard input goes on with the seed and then the
-# agent; its end means that the coordinator is gone. Everything is in functions and the call is the last line: a script
-# that arrived in part does nothing.
+# sets token, agent_size, agent_sha256, wire_size, packing, seed_size and time_limit. Standard input goes on with the
+# seed and then the agent in wire_size bytes, packed if packing says how; wire_size 0 means that the host has it already.
+# Then come words of the coordinator; the end of standard input means that it is gone. Everything is in functions and
+# the call is the last line: a script that arrived in part does nothing.
+
+installed=/var/lib/bootstrap-agent/bootstrap-agent
 
 say() { printf "muster-push: %s\n" "$*"; }
 
@@ -66,6 +69,7 @@ watch_input() {
 
 choose_directory() {
 	need=$(((agent_size + seed_size) / 1024 + 64))
+	[ "$wire_size" -gt 0 ] || need=64
 	full=
 	why=
 	for base in /var/tmp /tmp "$HOME" "/run/user/$(id -u)" /dev/shm; do
@@ -117,14 +121,22 @@ choose_directory() {
 # never takes more than it should, but is slow.
 receive() {
 	dd bs=1 count="$seed_size" of="$dir/seed" 2>/dev/null <&3 || return 1
+	[ "$wire_size" -gt 0 ] || return 0
+	case $packing in
+	"") read_agent >"$dir/bootstrap-agent" ;;
+	*) read_agent | "$packing" -dc >"$dir/bootstrap-agent" ;;
+	esac
+}
+
+read_agent() {
 	case $reader in
-	head) head -c "$agent_size" <&3 >"$dir/bootstrap-agent" ;;
+	head) head -c "$wire_size" <&3 ;;
 	dd)
-		rest=$((agent_size % 65536))
+		rest=$((wire_size % 65536))
 		{
-			dd bs=65536 iflag=fullblock count="$((agent_size / 65536))" 2>/dev/null &&
+			dd bs=65536 iflag=fullblock count="$((wire_size / 65536))" 2>/dev/null &&
 				{ [ "$rest" -eq 0 ] || dd bs="$rest" iflag=fullblock count=1 2>/dev/null; }
-		} <&3 >"$dir/bootstrap-agent"
+		} <&3
 		;;
 	esac
 }
@@ -140,11 +152,28 @@ choose_tools() {
 	for tool in sha256sum mkdir chmod rm df id wc sleep; do
 		command -v "$tool" >/dev/null || fail "missing-tool $tool"
 	done
-	become=
+	become= tool=none
 	if [ "$(id -u)" -ne 0 ]; then
-		command -v sudo >/dev/null || fail "sudo-missing"
-		sudo="sudo -n"
+		for tool in sudo doas ""; do
+			! command -v "$tool" >/dev/null || break
+		done
+		[ -n "$tool" ] || fail "sudo-missing"
+		sudo="$tool -n"
 	fi
+}
+
+check_agent() {
+	[ "$(wc -c <"$agent")" -eq "$agent_size" ] || fail "upload the bootstrap agent is incomplete"
+	set -- $(sha256sum <"$agent")
+	[ "$1" = "$agent_sha256" ] || fail "upload the bootstrap agent arrived with another SHA-256"
+	chmod 700 "$agent" || fail "upload chmod failed"
+}
+
+# The coordinator may know sudo's password: it sends the word and then the password, each on a line. printf is the
+# shell's own, so that no process ever has the password among its arguments.
+launch_with_password() {
+	read -r word <&3 && [ "$word" = password ] && IFS= read -r password <&3 || return 200
+	printf "%s\n" "$password" | sudo -S -p "" "$agent" launch "$dir/seed"
 }
 
 main() {
@@ -161,31 +190,41 @@ main() {
 	choose_directory
 	run receive || fail "upload the host could not store it"
 	[ "$(wc -c <"$dir/seed")" -eq "$seed_size" ] || fail "upload the seed is incomplete"
-	[ "$(wc -c <"$dir/bootstrap-agent")" -eq "$agent_size" ] || fail "upload the bootstrap agent is incomplete"
 	watch_input >/dev/null 2>&1 &
 	watch=$!
-	set -- $(sha256sum <"$dir/bootstrap-agent")
-	[ "$1" = "$agent_sha256" ] || fail "upload the bootstrap agent arrived with another SHA-256"
-
-	chmod 700 "$dir/bootstrap-agent" || fail "upload chmod failed"
-	run "$dir/bootstrap-agent" version >/dev/null || fail "cannot-run $rc"
+	agent=$installed
+	if [ "$wire_size" -gt 0 ]; then
+		agent=$dir/bootstrap-agent
+		check_agent
+	fi
 
 	say "starting"
 	become=$sudo
-	if run $sudo "$dir/bootstrap-agent" launch "$dir/seed"; then
+	if run $sudo "$agent" launch "$dir/seed"; then
 		leave
 		say "done"
 		exit 0
 	fi
+	became=$rc
 	become=
-	# The coordinator may want to try with a terminal; the directory stays until it closes standard input.
+	if [ "$wire_size" -gt 0 ] && ! run "$agent" version >/dev/null; then
+		fail "cannot-run $rc"
+	fi
+	# The coordinator may know a password or want to try with a terminal; the directory stays until it closes standard
+	# input. The watch must be gone, or it would take a word from the input.
 	kill "$watch" 2>/dev/null
+	wait "$watch" 2>/dev/null
 	watch=
-	say "refused $rc $dir"
-	run wait_for_end
-	exit 1
+	while :; do
+		say "refused $became $dir $tool"
+		if run launch_with_password; then
+			leave
+			say "done"
+			exit 0
+		fi
+		became=$rc
+		[ "$became" -ne 200 ] || exit 1
+	done
 }
-
-wait_for_end() { read -r ignored <&3; }
 
 main

@@ -118,7 +118,7 @@ func (s *sshServer) unprivileged(sudo string) {
 
 func (s *sshServer) options(agent Binary) Options {
 	s.t.Helper()
-	auth, err := LoadAuth([]string{s.key}, "", nil)
+	auth, err := NewKeyring(nil).Auth(AuthSpec{IdentityFiles: []string{s.key}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func (s *sshServer) options(agent Binary) Options {
 const testSeed = "seed with a join token s3cr3t-t0ken\n"
 
 func (s *sshServer) target() Target {
-	return Target{Name: "db1", Address: "127.0.0.1", Port: s.port, User: s.user, Seed: Seed(testSeed)}
+	return Target{Server: Server{Name: "db1", Address: "127.0.0.1", Port: s.port, User: s.user}, Seed: Seed(testSeed)}
 }
 
 // push pushes to this one host.

@@ -9,18 +9,33 @@ import (
 	"muster/internal/manifest"
 )
 
-// Target is one host to push to.
-type Target struct {
-	// Name is what the operator calls the host; it may be empty.
+// Server is an SSH server and how to log in to it: a host to push to, or a jump host on the way.
+type Server struct {
+	// Name is what the operator calls it; it may be empty.
 	Name string
 	// Address is a host name or an IP address, without a port. The host key is looked up under it, and under Name if
 	// nothing is known of Address.
 	Address string
 	// Port is 22 if it is 0.
 	Port int
-	// User is the login name; root, or one that may use sudo without a password.
+	// User is the login name; on a host to push to root, or one that may become root by sudo or doas.
 	User string
-	Seed Seed
+	// Auth counts instead of Options.Auth.
+	Auth *Auth
+	// HostKeyAlias is the name under which alone the host key is looked up, if it is not empty.
+	HostKeyAlias string
+	// KnownHosts counts instead of Options.KnownHosts if it is not nil.
+	KnownHosts []string
+	// ConnectTimeout counts instead of Options.ConnectTimeout if it is not 0.
+	ConnectTimeout time.Duration
+}
+
+// Target is one host to push to.
+type Target struct {
+	Server
+	// Jumps are the SSH servers to go through, in order. Hosts with the same ones share their connections.
+	Jumps []Server
+	Seed  Seed
 }
 
 // Seed is the content of a seed. It contains a join token, so it prints as a placeholder wherever a Target is printed,
@@ -38,6 +53,20 @@ func (Seed) MarshalJSON() ([]byte, error) { return json.Marshal(hiddenSeed) }
 // MarshalText serves the encoders that know text only.
 func (Seed) MarshalText() ([]byte, error) { return []byte(hiddenSeed), nil }
 
+// Secret is a password. Like a Seed it never prints.
+type Secret []byte
+
+const hiddenSecret = "[secret]"
+
+// Format implements fmt.Formatter for all verbs.
+func (Secret) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, hiddenSecret) }
+
+// MarshalJSON implements json.Marshaler.
+func (Secret) MarshalJSON() ([]byte, error) { return json.Marshal(hiddenSecret) }
+
+// MarshalText serves the encoders that know text only.
+func (Secret) MarshalText() ([]byte, error) { return []byte(hiddenSecret), nil }
+
 // Options are the same for all hosts of a push.
 type Options struct {
 	// Agents is the bootstrap agent for each architecture.
@@ -48,12 +77,19 @@ type Options struct {
 	// AcceptNewHostKeys trusts the key of a host of which nothing is known, and appends it to the first of KnownHosts
 	// before anything is sent. A key that differs from a known one is never accepted.
 	AcceptNewHostKeys bool
+	// SudoPassword is what to tell a sudo or doas that asks for a password; nil if nobody knows it. It must be one line.
+	SudoPassword Secret
 	// Concurrency is how many hosts are worked on at the same time; 100 if it is 0.
 	Concurrency int
 	// ConnectTimeout covers a host's connection, key exchange and login; 20 seconds if it is 0.
 	ConnectTimeout time.Duration
-	// HostTimeout covers everything done with one host; 3 minutes if it is 0.
+	// HostTimeout covers everything done with one host. If it is 0 it is 3 minutes, and as long beyond
+	// as UploadLimit may keep the hosts of one moment waiting.
 	HostTimeout time.Duration
+	// IdleTimeout is how long a host may send nothing at all, not even an answer to a keep-alive; 30 seconds if it is 0.
+	IdleTimeout time.Duration
+	// UploadLimit is how many bytes a second are sent to all hosts together; 0 is without limit.
+	UploadLimit int64
 }
 
 // Step says where the push to one host is.
@@ -82,6 +118,9 @@ type Event struct {
 	// Took is the time since the host's turn came.
 	Took time.Duration
 }
+
+// Ended says if this is the host's last event.
+func (e Event) Ended() bool { return e.Step == Pushed || e.Step == Failed }
 
 // Result is the outcome of one host.
 type Result struct {

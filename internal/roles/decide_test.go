@@ -212,6 +212,18 @@ func TestDecide(t *testing.T) {
 			want:   "edge", why: "the cluster config's list", place: -1,
 		},
 		{
+			name:   "a bound host is what its token says, wherever it says that it is listed",
+			listed: []roles.Listed{listedAt("10.0.0.1", "edge"), listedAs("m1", "master")},
+			host:   roles.Candidate{Name: "m1", Address: addr("10.0.0.1"), Labels: compute, Token: "agent", Bound: true},
+			want:   "agent", why: "the join token", place: -1,
+		},
+		{
+			name:   "a bound host keeps the place that is listed for its role",
+			listed: []roles.Listed{listedAt("10.0.0.9", "master"), listedAt("10.0.0.1", "master")},
+			host:   roles.Candidate{Address: addr("10.0.0.1"), Token: "master", Bound: true},
+			want:   "master", why: "the cluster config's list", place: 1,
+		},
+		{
 			name:   "a host without an address is in no network",
 			listed: []roles.Listed{listedIn("0.0.0.0/0", "agent"), listedIn("::/0", "edge")},
 			host:   roles.Candidate{Name: "h1"},

@@ -56,6 +56,8 @@ type Candidate struct {
 	// Operator is the role by an operator's explicit word, Token the role that the join token is bound to.
 	Operator manifest.Role
 	Token    manifest.Role
+	// Bound says that the host may be nothing but what Token says, wherever it is listed by its own word.
+	Bound bool
 }
 
 // NewSpec checks that every listed host names a known role, that none is listed twice and that no counted role is listed
@@ -161,6 +163,9 @@ type Decision struct {
 // waits, and no selector makes it something that the list does not say.
 func (s *Spec) Decide(c Candidate) (Decision, bool) {
 	listed, isListed := s.listed(c)
+	if c.Bound && listed.Role != c.Token {
+		isListed = false
+	}
 	place := func(role manifest.Role) int {
 		if isListed && listed.Role == role {
 			return listed.place

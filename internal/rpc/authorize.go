@@ -43,7 +43,8 @@ func (r Rule) Admits(is Identity) bool {
 
 const (
 	newest  = "by a certificate that was neither replaced nor ended; acts on its own record only"
-	byToken = "a join token that is known, not expired, not used up, for this address; a proof of the key on this connection"
+	byToken = "a join token that is known, not expired, not used up, for this address, or an identity document that a policy admits; " +
+		"a proof of the key on this connection"
 )
 
 // Table says who may call which method, through whichever door. What is not in it is denied, and a server with such a
@@ -73,6 +74,8 @@ var Table = map[string]Rule{
 	operatorv1.OperatorService_RetryHost_FullMethodName:   {Operator, "the host has failed"},
 	operatorv1.OperatorService_RemoveHost_FullMethodName:  {Operator, ""},
 	operatorv1.OperatorService_ReleaseHost_FullMethodName: {Operator, "the host is in quarantine"},
+
+	operatorv1.OperatorService_ReadmitInstance_FullMethodName: {Operator, "the host that it joined as was removed"},
 
 	operatorv1.OperatorService_SetSecret_FullMethodName:       {Admin, "the bundle declares it"},
 	operatorv1.OperatorService_GenerateSecret_FullMethodName:  {Admin, "the bundle declares it"},

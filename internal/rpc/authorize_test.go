@@ -154,14 +154,21 @@ func (s *site) wantRefusal(who someone, begin string) {
 	if strings.HasPrefix(who.actor, "uid") {
 		from = "unix socket"
 	}
-	events, err := s.core.Events(context.Background(), coordinator.EventFilter{Kind: who.event, Actor: who.actor}, 10_000)
-	if err != nil {
-		s.Fatal(err)
-	}
-	if !slices.ContainsFunc(events, func(e coordinator.Event) bool {
-		return strings.HasPrefix(e.Message, begin) && e.Message != "" && e.From == from
-	}) {
-		s.Errorf("no event %s by %q from %s that begins with %q", who.event, who.actor, from, begin)
+	// What ends a handshake is written down after the other side has been told.
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		events, err := s.core.Events(context.Background(), coordinator.EventFilter{Kind: who.event, Actor: who.actor}, 10_000)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if slices.ContainsFunc(events, func(e coordinator.Event) bool {
+			return strings.HasPrefix(e.Message, begin) && e.Message != "" && e.From == from
+		}) {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.Errorf("no event %s by %q from %s that begins with %q", who.event, who.actor, from, begin)
+			return
+		}
 	}
 }
 

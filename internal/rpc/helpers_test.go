@@ -58,7 +58,7 @@ type site struct {
 	strangers []*grpc.ClientConn
 }
 
-func newSite(t testing.TB) *site {
+func newSite(t testing.TB, change ...func(*coordinator.Options)) *site {
 	t.Helper()
 	s := &site{TB: t, now: start, socket: filepath.Join(t.TempDir(), "s")}
 	must := func(err error) {
@@ -76,7 +76,7 @@ func newSite(t testing.TB) *site {
 	digest := manifest.Digest(strings.Repeat("d", 64))
 	blob := manifest.Blob{Digest: digest, Size: 1}
 	rosterRefs := []manifest.Slot{{Ref: "Host.Name"}, {Ref: "Roster.master[0].Address"}, {Ref: "Roster.master[1].Address"}, {Ref: "Roster.master[2].Address"}}
-	s.core, err = coordinator.New(context.Background(), coordinator.Options{
+	options := coordinator.Options{
 		Store: s.store, CA: s.ca, Clock: s.clock,
 		Generation: &manifest.Generation{
 			Format: manifest.Format, Cluster: cluster, ConfigID: manifest.ConfigID(strings.Repeat("c", 64)),
@@ -87,7 +87,11 @@ func newSite(t testing.TB) *site {
 		Manifests: map[manifest.Role]*manifest.Manifest{
 			"master": {}, "agent": {Late: manifest.LateTable{Slots: rosterRefs}}, "public-agent": {},
 		},
-	})
+	}
+	for _, f := range change {
+		f(&options)
+	}
+	s.core, err = coordinator.New(context.Background(), options)
 	must(err)
 	certs, err := s.ca.ServerCertificates([]string{"127.0.0.1"}, s.clock)
 	must(err)

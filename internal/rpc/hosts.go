@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -85,7 +86,7 @@ type enrolmentDoor struct {
 func (d *enrolmentDoor) Enroll(stream enrolmentv1.EnrolmentService_EnrollServer) error {
 	place, ok := d.waiting.enter(time.Now())
 	if !ok {
-		return errCrowd
+		return d.crowded(stream.Context())
 	}
 	defer d.waiting.leave(place)
 	// A stream that stays silent gives its place back: returning from the handler ends it.
@@ -97,10 +98,17 @@ func (d *enrolmentDoor) Enroll(stream enrolmentv1.EnrolmentService_EnrollServer)
 	case err := <-result:
 		return err
 	case <-place.lost:
-		return errCrowd
+		return d.crowded(stream.Context())
 	case <-timeout.C:
 		return status.Error(codes.DeadlineExceeded, "the enrolment took too long")
 	}
+}
+
+func (d *enrolmentDoor) crowded(ctx context.Context) error {
+	if err := d.core.Denied(ctx, coordinator.Actor{From: peerAddress(ctx).String()}, "limit-reached", fmt.Sprintf("more than %d hosts enrol at once", enrolsAtATime)); err != nil {
+		return err
+	}
+	return errCrowd
 }
 
 var errCrowd = status.Error(codes.ResourceExhausted, "too many hosts enrol at once; try again in a moment")
@@ -125,7 +133,7 @@ func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServe
 	if hello == nil {
 		return d.refuse(ctx, codes.InvalidArgument, orderly)
 	}
-	if hello.Method != coordinator.MethodToken {
+	if !d.core.Offers(hello.Method) {
 		return d.refuse(ctx, codes.InvalidArgument, fmt.Sprintf("enrolment by %.32q is not offered", hello.Method))
 	}
 	csr, err := identity.CheckCSR(hello.Csr)
@@ -162,7 +170,7 @@ func (d *enrolmentDoor) dialogue(stream enrolmentv1.EnrolmentService_EnrollServe
 		return d.refuse(ctx, codes.PermissionDenied, "the proof of possession does not fit this connection and this key")
 	}
 	credential, err := d.core.Enroll(ctx, coordinator.Applicant{
-		CSR: csr, Token: p.Token, From: peerAddress(ctx),
+		CSR: csr, Method: hello.Method, Token: p.Token, Policy: p.Policy, Document: p.Document, From: peerAddress(ctx),
 		Name: p.HostName, Address: p.HostAddress, Zone: p.Zone, Labels: p.Labels,
 	})
 	if err != nil {
@@ -197,7 +205,7 @@ type syncDoor struct {
 // turn is one of those that a host may have under way.
 func (d *syncDoor) turn(ctx context.Context) (leave func(), err error) {
 	who := hostOf(ctx).Host
-	leave, ok := d.calls.Enter(who, callsAtATime)
+	leave, ok := d.calls.Enter(ctx, who, callsAtATime, 0)
 	if ok {
 		return leave, nil
 	}
@@ -224,7 +232,7 @@ func (d *syncDoor) Renew(ctx context.Context, req *syncv1.RenewRequest) (*syncv1
 	defer leave()
 	csr, err := identity.CheckCSR(req.Csr)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(d.core.Denied(ctx, actor(ctx), "renewal-denied", err.Error()), err)
 	}
 	credential, err := d.core.Renew(ctx, hostOf(ctx), csr)
 	if err != nil {

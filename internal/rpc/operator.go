@@ -24,7 +24,7 @@ func NewOperatorServer(core *coordinator.Service) (*grpc.Server, error) {
 		grpc.UnaryInterceptor(unary),
 		grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxConcurrentStreams(16),
+		grpc.MaxConcurrentStreams(64), // a push has 32 calls under way
 		grpc.MaxHeaderListSize(16<<10),
 		grpc.ConnectionTimeout(10*time.Second),
 	)
@@ -110,6 +110,28 @@ func (d *operatorDoor) RevokeToken(ctx context.Context, req *operatorv1.RevokeTo
 }
 
 func (d *operatorDoor) CreateSeed(ctx context.Context, req *operatorv1.CreateSeedRequest) (*operatorv1.CreateSeedResponse, error) {
+	if by := req.Aws; by != nil {
+		if req.Token != nil || req.ExistingToken != "" {
+			return nil, fault.New(fault.Invalid, "ask for one of them", "a seed carries a token or the name of a policy, not both")
+		}
+		made, err := d.core.CreateAWSSeed(by.Policy, manifest.Role(by.Role))
+		if err != nil {
+			return nil, err
+		}
+		text, err := made.Encode()
+		return &operatorv1.CreateSeedResponse{Seed: text}, err
+	}
+	if text := req.ExistingToken; text != "" {
+		if req.Token != nil {
+			return nil, fault.New(fault.Invalid, "ask for one of them", "a seed carries a new token or one that there is, not both")
+		}
+		made, id, err := d.core.SeedFor(ctx, text)
+		if err != nil {
+			return nil, err
+		}
+		text, err := made.Encode()
+		return &operatorv1.CreateSeedResponse{Seed: text, TokenId: string(id)}, err
+	}
 	spec, err := tokenSpec(req.Token)
 	if err != nil {
 		return nil, err
@@ -120,6 +142,10 @@ func (d *operatorDoor) CreateSeed(ctx context.Context, req *operatorv1.CreateSee
 	}
 	text, err := made.Encode()
 	return &operatorv1.CreateSeedResponse{Seed: text, TokenId: string(record.ID)}, err
+}
+
+func (d *operatorDoor) ReadmitInstance(ctx context.Context, req *operatorv1.ReadmitInstanceRequest) (*operatorv1.ReadmitInstanceResponse, error) {
+	return &operatorv1.ReadmitInstanceResponse{}, d.core.Readmit(ctx, actor(ctx), req.Account, req.Instance)
 }
 
 func (d *operatorDoor) RecordPush(ctx context.Context, req *operatorv1.RecordPushRequest) (*operatorv1.RecordPushResponse, error) {

@@ -24,12 +24,14 @@ type Seed struct {
 	Coordinators []string `json:"coordinators"`
 	// CA is the one certificate, in PEM, that the coordinator's certificate must lead to.
 	CA string `json:"ca"`
-	// Token is the join token. It is a secret.
-	Token Token `json:"token"`
+	// Token is the join token. It is a secret. A seed has either one, or a policy in its place.
+	Token Token `json:"token,omitempty"`
+	// AWSPolicy names the policy of the cluster config by which an instance of AWS joins with its identity document.
+	AWSPolicy string `json:"aws_policy,omitempty"`
 	// Expires is when the token ends, by the coordinator's clock.
 	Expires time.Time `json:"expires,omitzero"`
-	// Agents are the bootstrap agents, so that a host can verify what it downloads and runs.
-	Agents map[manifest.Arch]Agent `json:"agents"`
+	// Agents are the bootstrap agents, so that what a host runs can be verified. The agent itself needs no word of them.
+	Agents map[manifest.Arch]Agent `json:"agents,omitempty"`
 	// Sources are base URLs below which the blobs lie, in the order of trying.
 	Sources []string `json:"sources"`
 	// Address chooses the host's own address.

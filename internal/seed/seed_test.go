@@ -48,6 +48,19 @@ func TestWhatIsEncodedIsParsed(t *testing.T) {
 	}
 }
 
+func TestASeedWithAPolicyHoldsNoToken(t *testing.T) {
+	want := valid()
+	want.Token, want.AWSPolicy = "", "workers"
+	data, err := want.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := seed.Parse(data)
+	if err != nil || !reflect.DeepEqual(got, want) || strings.Contains(string(data), "token") {
+		t.Errorf("got %+v, %v from %s", got, err, data)
+	}
+}
+
 func TestInvalidSeeds(t *testing.T) {
 	tests := map[string]struct {
 		spoil func(s *seed.Seed)
@@ -73,7 +86,11 @@ func TestInvalidSeeds(t *testing.T) {
 		"token cut off":               {func(s *seed.Seed) { s.Token = s.Token[:59] }, "token: not a join token"},
 		"token with a line break":     {func(s *seed.Seed) { s.Token += "\n" }, "token: not a join token"},
 		"token of another version":    {func(s *seed.Seed) { s.Token = "mt2" + s.Token[3:] }, "token: not a join token"},
-		"no agent":                    {func(s *seed.Seed) { s.Agents = nil }, "agents: none"},
+		"a token and a policy":        {func(s *seed.Seed) { s.AWSPolicy = "workers" }, "token: there is an AWS policy beside it"},
+		"a policy with a path":        {func(s *seed.Seed) { s.Token, s.AWSPolicy = "", "../x" }, "is not a DNS label"},
+		"a policy with a command":     {func(s *seed.Seed) { s.Token, s.AWSPolicy = "", "a$(reboot)" }, "is not a DNS label"},
+		"a policy with a line break":  {func(s *seed.Seed) { s.Token, s.AWSPolicy = "", "a\nSEED" }, "is not a DNS label"},
+		"a long policy":               {func(s *seed.Seed) { s.Token, s.AWSPolicy = "", strings.Repeat("a", 64) }, "is not a DNS label"},
 		"agent of unknown kind":       {func(s *seed.Seed) { s.Agents["mips"] = s.Agents["amd64"] }, "agents: for \"mips\""},
 		"agent without digest":        {func(s *seed.Seed) { s.Agents["amd64"] = seed.Agent{Size: 1} }, "agents: for \"amd64\""},
 		"agent without size":          {func(s *seed.Seed) { s.Agents["amd64"] = seed.Agent{Digest: s.Agents["amd64"].Digest} }, "agents"},

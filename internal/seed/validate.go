@@ -32,7 +32,7 @@ func (s *Seed) validate() error {
 		{"cluster", validCluster(s.Cluster)},
 		{"coordinators", each(s.Coordinators, validHostPort)},
 		{"ca", validCA(s.CA)},
-		{"token", validToken(s.Token)},
+		{"token", validRight(s.Token, s.AWSPolicy)},
 		{"agents", validAgents(s.Agents)},
 		{"sources", each(s.Sources, ValidSource)},
 		{"address", validDetection(s.Address)},
@@ -158,10 +158,20 @@ func validToken(t Token) error {
 	return nil
 }
 
-func validAgents(agents map[manifest.Arch]Agent) error {
-	if len(agents) == 0 {
-		return errors.New("none")
+// validRight wants one way to join.
+func validRight(t Token, policy string) error {
+	switch {
+	case policy == "":
+		return validToken(t)
+	case t != "":
+		return errors.New("there is an AWS policy beside it; a host joins by one of them")
+	case !manifest.IsLabel(policy):
+		return fmt.Errorf("the AWS policy %.80q is not a DNS label", policy)
 	}
+	return nil
+}
+
+func validAgents(agents map[manifest.Arch]Agent) error {
 	for arch, a := range agents {
 		if !arch.Valid() || !a.Digest.Valid() || a.Size <= 0 {
 			return fmt.Errorf("for %.20q: not a digest with a size", arch)

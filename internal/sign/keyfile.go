@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"muster/internal/durable"
 	"muster/internal/fault"
@@ -53,7 +54,8 @@ func ReadPrivate(path string) (ed25519.PrivateKey, error) {
 	bad := func(why string) error {
 		return fault.New(fault.Invalid, "make a key with: coordinator key generate FILE", "%s is not a signing key: %s", path, why)
 	}
-	f, err := os.Open(path)
+	// Whatever it is, opening it does not wait: a pipe that nobody writes to is told, too.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fault.New(fault.NotFound, "name the file of the key; coordinator key generate FILE makes one", "the signing key cannot be read").Because(err)
 	}

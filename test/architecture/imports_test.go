@@ -19,7 +19,7 @@ func TestTheBootstrapAgentHoldsNothingOfTheCoordinator(t *testing.T) {
 		"text/template", "html/template", "gopkg.in/yaml.v3", "go.etcd.io/bbolt", "go.etcd.io/etcd", "github.com/spf13/cobra",
 		"github.com/prometheus/client_golang", "golang.org/x/net/trace", "testing",
 	}
-	for _, name := range []string{"coordinator", "rpc", "web", "store", "identity", "artifacts", "config", "render", "push", "show"} {
+	for _, name := range []string{"coordinator", "rpc", "web", "store", "identity", "attest", "artifacts", "config", "render", "push", "show"} {
 		unwanted = append(unwanted, module+"/internal/"+name)
 	}
 	list(t, "./cmd/bootstrap-agent").forbidReach(t, module+"/cmd/bootstrap-agent", unwanted...)
@@ -144,7 +144,7 @@ func TestTheCoreKnowsNoFrontDoor(t *testing.T) {
 // The other way round: what is below the core does not know it.
 func TestWhatIsBelowTheCoreDoesNotKnowIt(t *testing.T) {
 	above := []string{module + "/internal/coordinator", module + "/internal/rpc", module + "/internal/web", module + "/cmd"}
-	for _, name := range []string{"store", "identity", "fault", "artifacts", "config", "render", "seed", "push", "agent", "checks", "durable"} {
+	for _, name := range []string{"store", "identity", "attest", "fault", "artifacts", "config", "render", "seed", "push", "agent", "checks", "durable"} {
 		g := list(t, "./internal/"+name)
 		g.forbidReach(t, module+"/internal/"+name, above...)
 	}

@@ -90,6 +90,8 @@ type outcome struct {
 	Attack  attackOutcome
 	Peak    int64 // bytes
 	Denials int
+	// What the processes have computed.
+	CoordinatorCPU, HostsCPU, AttackCPU time.Duration
 }
 
 // once is a deployment by a fresh coordinator.
@@ -107,16 +109,19 @@ func (o options) once(ctx context.Context, attacked bool) (r outcome, err error)
 	if err != nil {
 		return r, err
 	}
-	attack := func() (attackOutcome, error) { return attackOutcome{}, nil }
+	attack := func() (attackOutcome, time.Duration, error) { return attackOutcome{}, 0, nil }
 	if attacked {
 		if attack, err = s.attack(ctx, o); err != nil {
 			return r, err
 		}
 	}
-	if err := s.part(ctx, "hosts", &r.Hosts, "-roots", s.roots, "-seed", seed, "-hosts", fmt.Sprint(o.Hosts), "-over", o.Over.String()); err != nil {
+	if r.HostsCPU, err = s.part(ctx, "hosts", &r.Hosts, "-roots", s.roots, "-seed", seed, "-hosts", fmt.Sprint(o.Hosts), "-over", o.Over.String()); err != nil {
 		return r, err
 	}
-	if r.Attack, err = attack(); err != nil {
+	if r.Attack, r.AttackCPU, err = attack(); err != nil {
+		return r, err
+	}
+	if r.CoordinatorCPU, err = s.computed(); err != nil {
 		return r, err
 	}
 	if r.Peak, err = s.peak(); err != nil {
@@ -127,7 +132,7 @@ func (o options) once(ctx context.Context, attacked bool) (r outcome, err error)
 }
 
 // attack starts the attackers, waits until they are at it, and gives what ends them after their time.
-func (s *site) attack(ctx context.Context, o options) (end func() (attackOutcome, error), err error) {
+func (s *site) attack(ctx context.Context, o options) (end func() (attackOutcome, time.Duration, error), err error) {
 	began := time.Now()
 	cmd := s.command(ctx, "attackers", "-door", s.door, "-artifacts", s.artifacts, "-blob", s.blob, "-connections", fmt.Sprint(o.Attackers), "-pause", o.Pause.String())
 	if o.Nice != 0 {
@@ -141,24 +146,26 @@ func (s *site) attack(ctx context.Context, o options) (end func() (attackOutcome
 		return nil, err
 	}
 	time.Sleep(2 * time.Second)
-	return func() (r attackOutcome, err error) {
+	return func() (r attackOutcome, cpu time.Duration, err error) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Until(began.Add(o.For))):
 		}
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		err = json.NewDecoder(out).Decode(&r)
-		return r, errors.Join(err, cmd.Wait())
+		err = errors.Join(err, cmd.Wait())
+		return r, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), err
 	}, nil
 }
 
 // part runs a part of this program and reads its outcome.
-func (s *site) part(ctx context.Context, name string, outcome any, args ...string) error {
-	out, err := s.command(ctx, name, args...).Output()
+func (s *site) part(ctx context.Context, name string, outcome any, args ...string) (cpu time.Duration, err error) {
+	cmd := s.command(ctx, name, args...)
+	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return 0, fmt.Errorf("%s: %w", name, err)
 	}
-	return json.Unmarshal(out, outcome)
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), json.Unmarshal(out, outcome)
 }
 
 func (s *site) command(ctx context.Context, name string, args ...string) *exec.Cmd {

@@ -44,6 +44,16 @@ func (o options) compare(out io.Writer, peace, attack outcome) error {
 	}
 	memory := float64(attack.Peak) / float64(max(1, peace.Peak))
 	row("coordinator's memory", func(r outcome) string { return fmt.Sprintf("%.1f MB", float64(r.Peak)/1e6) }, fmt.Sprintf("%.2f", memory))
+	for _, cpu := range []struct {
+		name string
+		of   func(outcome) time.Duration
+	}{
+		{"CPU of the coordinator", func(r outcome) time.Duration { return r.CoordinatorCPU }},
+		{"CPU of the hosts", func(r outcome) time.Duration { return r.HostsCPU }},
+		{"CPU of the attackers", func(r outcome) time.Duration { return r.AttackCPU }},
+	} {
+		row(cpu.name, func(r outcome) string { return fmt.Sprintf("%.1f s", cpu.of(r).Seconds()) }, "")
+	}
 	row("denials in the events", func(r outcome) string { return fmt.Sprint(r.Denials) }, "")
 	for _, kind := range kinds {
 		row("attack: "+kind.name, func(r outcome) string {

@@ -244,6 +244,22 @@ func (s *site) peak() (int64, error) {
 	return kib << 10, err
 }
 
+// computed is the processor time that the coordinator has had (proc(5), stat, in ticks of 10 ms).
+func (s *site) computed() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.serving.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("/proc/PID/stat is not as it should be")
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+}
+
 // denials counts the events of what was refused.
 func (s *site) denials(context.Context) (int, error) {
 	out, err := s.run("events", "-n", "10000", "-o", "json")

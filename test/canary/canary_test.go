@@ -79,7 +79,7 @@ func (s *site) installed(host *process) map[string]string {
 	if err := json.Unmarshal([]byte(s.run("", "secret", "export", "--role", "master", "--host", "other")), &export); err != nil {
 		s.Fatal(err)
 	}
-	canaries := map[string]string{}
+	canaries := map[string]string{"pin": s.pin}
 	for _, name := range secretNames {
 		path := filepath.Join(host.root, "opt/demo/current/etc", name)
 		text, err := os.ReadFile(path)

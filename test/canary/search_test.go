@@ -93,7 +93,14 @@ func (s *site) wantPrivate(host *process) {
 var belongs = regexp.MustCompile(`^host/opt/demo/generations/[0-9a-f-]+/etc/(every|` + strings.Join(secretNames, "|") + `)$`)
 
 // given are the operator's own files.
-var given = regexp.MustCompile(`^(sources/binary|text\.secret)$`)
+var given = regexp.MustCompile(`^(sources/binary|text\.secret|(cluster|new|converted|wrong-[0-9]+)\.yaml|legacy\.json)$`)
+
+// wrong are cluster configs with a mistake beside, in or around the writeOnly parameter, PIN.
+var wrong = []string{
+	"pin: PIN\n  port: x", "pin: [PIN]", "pni: PIN", "pin: PIN\n  pin: PIN", "pin: \"PIN", "pin: PIN: x", "pin: !PIN x", "pin: *PIN", "pin: &PIN x", "nested: {pins: [[PIN]]}",
+	"{pin: PIN, port: x}", "nested: {pins: [PIN], more: x}",
+	"pin: " + strings.Repeat("PIN", 5), "pin: " + strings.Repeat("PIN", 20),
+}
 
 // everything is all that there is to search, by a name for people.
 func (s *site) everything(host *process) map[string]string {
@@ -113,8 +120,42 @@ func (s *site) everything(host *process) map[string]string {
 	} {
 		all["output of "+name] = s.run("", args...)
 	}
+	s.configTools(all)
 	s.answers(all)
 	return all
+}
+
+// configTools are the commands around cluster.yaml, which a secret parameter stands in.
+func (s *site) configTools(all map[string]string) {
+	s.Helper()
+	text := s.read("cluster.yaml")
+	s.write("new.yaml", strings.ReplaceAll(text, s.pin, s.pin+"2"), 0o600)
+	s.write("legacy.json", fmt.Sprintf(`{"cluster_name": "demo", "pin": %q, "nested": %q, "unknown_password": %q, "port": "82"}`, s.pin, `{"pins": ["`+s.pin+`"]}`, s.pin), 0o600)
+	for _, args := range [][]string{
+		{"config", "explain"}, {"config", "explain", "pin"}, {"config", "explain", "nested"}, {"config", "explain", "secrets"},
+		{"config", "diff", "cluster.yaml", "new.yaml"}, {"config", "diff", "genconf", "new.yaml"}, {"config", "diff", "genconf", "again"},
+	} {
+		for _, format := range []string{"table", "json", "yaml"} {
+			all[fmt.Sprintf("output of %q", append(args, format))] = s.run("", append(args, "-o", format)...)
+		}
+	}
+	for _, args := range [][]string{
+		{"genconf", "--check"}, {"config", "convert", "legacy.json", "--bundle", "b"}, {"config", "convert", "legacy.json", "--bundle", "b", "-o", "converted.yaml"},
+		{"bundle", "lint", "b"}, {"schema", "b"}, {"init", "b", "--out", "initial.yaml", "--address", "10.0.0.1"}, {"verify", "genconf"}, {"user-data", "--role", "master"},
+	} {
+		all[fmt.Sprintf("output of %q", args)] = s.run("", args...)
+	}
+	parameters := strings.Index(text, "parameters:\n")
+	for i, spoiled := range wrong {
+		if !strings.HasPrefix(spoiled, "{") {
+			spoiled = "\n  " + spoiled
+		}
+		name := fmt.Sprintf("wrong-%d.yaml", i)
+		s.write(name, text[:parameters]+"parameters: "+strings.ReplaceAll(spoiled, "PIN", s.pin)+"\n", 0o600)
+		for _, args := range [][]string{{"genconf", name, "--check"}, {"genconf", name, "--agents", "agents", "--out", "never"}, {"config", "diff", "cluster.yaml", name}} {
+			all[fmt.Sprintf("errors of %q", args)] = s.refused(args...)
+		}
+	}
 }
 
 // files are all that the coordinator and the agent have written, packed ones unpacked.
@@ -152,8 +193,16 @@ func (s *site) answers(all map[string]string) {
 	s.Helper()
 	config := s.read("cluster.yaml")
 	port := regexp.MustCompile(`http_port: (\d+)`).FindStringSubmatch(config)[1]
-	paths := []string{"/", "/install.sh", "/generation.json", "/config.json", "/roles/master/manifest.json", "/secrets", "/secrets.key", "/state/secrets.key",
-		"/../secrets.key", "/store.db"}
+	var paths []string
+	if err := filepath.WalkDir(s.path("state"), func(path string, e fs.DirEntry, err error) error {
+		// As if the state itself were served, and the generation in it.
+		paths = append(paths, strings.TrimPrefix(path, s.dir), strings.TrimPrefix(path, s.path("state")), strings.TrimPrefix(path, s.path("state/artifacts")))
+		return err
+	}); err != nil {
+		s.Fatal(err)
+	}
+	paths = append(paths, "/", "/install.sh", "/generation.json", "/config.json", "/roles/master/manifest.json", "/secrets", "/secrets.key", "/state/secrets.key",
+		"/../secrets.key", "/store.db", "/metrics", "/debug/pprof/", "/cluster.yaml", "/../cluster.yaml", "/%2e%2e/cluster.yaml", "/blobs/../../../cluster.yaml")
 	blobs, err := filepath.Glob(s.path("state/artifacts/blobs/*/*"))
 	if err != nil || len(blobs) == 0 {
 		s.Fatalf("no blobs: %v", err)

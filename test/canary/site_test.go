@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -30,6 +31,12 @@ const bundle = `bundle: 1
 name: app
 version: "1"
 roles: {master: {counts: [1]}, agent: {}}
+parameters:
+  properties:
+    port: {type: integer, default: 80}
+    pin: {type: string, writeOnly: true, maxLength: 200}
+    nested: {type: object, properties: {pins: {type: array, items: {type: string, writeOnly: true}}}}
+rules: [{assert: lt (len .Param.pin) 100, message: The pin is too long, remedy: Take a shorter one., keys: [pin]}]
 secrets:
   line: {roles: [master], given: true, summary: A line}
   text: {roles: [master], given: true, format: text}
@@ -71,7 +78,9 @@ type site struct {
 	testing.TB
 	dir, address string
 	given        map[string]string
-	coordinator  *process
+	// pin is the value of a writeOnly parameter.
+	pin         string
+	coordinator *process
 }
 
 func newSite(t testing.TB) *site {
@@ -84,7 +93,7 @@ func newSite(t testing.TB) *site {
 		"binary": "\x00\xff\xfe" + word(t) + "\n",
 	}
 	for name, text := range map[string]string{"bundle.yaml": bundle, "telltale.sh": telltale, "every": every, "public": "{{ .Host.Name }}\n",
-		"unit": "[Service]\nExecStart=/bin/true\n"} {
+		"unit": "[Service]\nEnvironmentFile={{ .Cluster.Root }}/current/etc/host.env\nExecStart=/bin/true\n"} {
 		s.write("b/"+name, text, 0o644)
 	}
 	files := ""
@@ -93,7 +102,7 @@ func newSite(t testing.TB) *site {
 		files += fmt.Sprintf("  etc/%s: {roles: [master], template: secret-%s}\n", name, name)
 	}
 	s.write("b/bundle.yaml", bundle+files, 0o644)
-	s.address = ownAddress(t)
+	s.address, s.pin = ownAddress(t), "Pin-"+word(t)
 	s.write("cluster.yaml", fmt.Sprintf(`cluster: demo
 bundle: b
 coordinator: {addresses: [127.0.0.1], http_port: %[1]d, grpc_port: %[2]d}
@@ -104,7 +113,11 @@ secrets:
   text: {set: true}
   pem: {env: CANARY_PEM}
   binary: {file: sources/binary}
-`, freePort(t), freePort(t), s.address), 0o644)
+parameters:
+  port: 81
+  pin: %[4]s
+  nested: {pins: [%[4]s]}
+`, freePort(t), freePort(t), s.address, s.pin), 0o644)
 	if text, err := exec.Command("go", "build", "-o", s.path("coordinator"), "muster/cmd/coordinator").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
@@ -180,7 +193,20 @@ func (s *site) runWith(env []string, stdin string, args ...string) string {
 	if err := cmd.Run(); err != nil {
 		s.Fatalf("coordinator %q: %v\n%s", args, err, stderr.String())
 	}
+	seen[fmt.Sprintf("errors of %q", args)] = stderr.String()
 	return stdout.String()
+}
+
+// refused runs what is to end as wrong input, and gives all that it says.
+func (s *site) refused(args ...string) string {
+	s.Helper()
+	cmd := exec.Command(s.path("coordinator"), args...)
+	cmd.Dir = s.dir
+	out, err := cmd.CombinedOutput()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		s.Errorf("coordinator %q: %v, want exit code 2\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 // process is a program that runs, with what it prints in a file.

@@ -3,8 +3,16 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,8 +105,16 @@ func TestTheDatacenterIsInstalledAndWorks(t *testing.T) {
 
 // The masters are listed, by address, and nothing else finds them.
 func TestTheDatacenterWithListedMasters(t *testing.T) {
-	l, c := newDatacenter(t, "cluster-static.yaml")
+	// Nobody listens at the proxy: what goes between hosts must not go there.
+	l, c := newDatacenter(t, "cluster-static.yaml", "state_backend: static", `state_backend: static
+  backup_dir: /srv/backup
+  backup_keep: 1
+  use_proxy: true
+  http_proxy: http://10.77.0.1:3128
+  https_proxy: http://10.77.0.1:3128
+  no_proxy: [.example.com]`)
 	l.up(3)
+	l.mustSh(1, "mkdir /srv/backup")
 	c.want(0, c.ssh("deploy", "--timeout", "3m", "master="+address(1), "agent="+address(2), "public-agent="+address(3))...)
 	wantAllChecksOK(t, c, 3)
 	wantMessage(t, l, 2, 2)
@@ -111,6 +127,10 @@ func TestTheDatacenterWithListedMasters(t *testing.T) {
 			t.Errorf("%s on host%d finds names by this file:\n%s", service, host, got)
 		}
 	}
+	copies := l.mustSh(1, "cd /srv/backup && /opt/demo/current/bin/store-backup && sleep 1 && /opt/demo/current/bin/store-backup && ls")
+	if names := strings.Fields(copies); len(names) != 3 || names[1] != "/srv/backup/"+names[2] {
+		t.Errorf("of two copies of the store, one to be kept, there are:\n%s", copies)
+	}
 	l.mustSh(1, "test -s /var/lib/demo/work/log/etcd.log && test -s /var/lib/demo/work/log/nats.log")
 	for host, metric := range map[int]string{1: "etcd_server_has_leader 1", 3: "haproxy_process_nbproc"} {
 		out, err := exec.Command("curl", "-fsS", "http://"+address(host)+":9100/metrics").Output()
@@ -120,10 +140,24 @@ func TestTheDatacenterWithListedMasters(t *testing.T) {
 	}
 }
 
-// The hosts that are no masters know one address, and there is no other way.
+// The hosts that are no masters know one address, and there is no other way. What passes there is encrypted.
 func TestTheDatacenterBehindAnEndpoint(t *testing.T) {
-	l, c := newDatacenter(t, "cluster-endpoint.yaml")
+	l, c := newDatacenter(t, "cluster-endpoint.yaml", "security: strict", `security: strict
+  bus_tls: {ca: /etc/pki/ca.pem, certificate: /etc/pki/host.pem, key: /etc/pki/host.pem}
+  public_tls_certificate: /etc/pki/host.pem
+  public_tls_min_version: TLSv1.3`)
 	l.up(3)
+	ca := newAuthority(t)
+	for host, addresses := range map[int][]string{1: {address(1), "10.77.0.250"}, 2: {address(2)}, 3: {address(3)}} {
+		dir := filepath.Join(l.root(host), "etc/pki")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, "ca.pem"), ca.pem)
+		if err := os.WriteFile(filepath.Join(dir, "host.pem"), []byte(ca.issue(t, addresses...)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	l.mustSh(1, "ip address add 10.77.0.250/32 dev $(ip -o route get "+bridge+" | sed 's/.* dev \\([^ ]*\\).*/\\1/')")
 	for host := 2; host <= 3; host++ {
 		l.mustSh(host, "ip route add blackhole "+address(1)+"/32")
@@ -131,8 +165,13 @@ func TestTheDatacenterBehindAnEndpoint(t *testing.T) {
 	c.want(0, c.ssh("deploy", "--timeout", "3m", "master="+address(1), "agent="+address(2), "public-agent="+address(3))...)
 	wantAllChecksOK(t, c, 3)
 	wantMessage(t, l, 2, 2)
-	if _, err := etcd("http://"+address(3)+":2379", "put", "greeting", "hello"); err != nil {
+	trust := filepath.Join(c.dir, "ca.pem")
+	writeFile(t, trust, ca.pem)
+	if _, err := etcd("https://"+address(3)+":2379", "--cacert", trust, "put", "greeting", "hello"); err != nil {
 		t.Error(err)
+	}
+	if out, err := etcd("http://"+address(3)+":2379", "get", "greeting"); err == nil {
+		t.Errorf("the public agent offers the store without TLS: %s", out)
 	}
 	if out, err := etcd("http://10.77.0.250:2379", "get", "--print-value-only", "greeting"); err != nil || strings.TrimSpace(out) != "hello" {
 		t.Errorf("what was written through HAProxy is %q at the endpoint (error %v)", out, err)
@@ -299,4 +338,57 @@ func signOrder(t *testing.T, file string) string {
 		}
 	}
 	return strings.TrimSpace(readFile(t, key+".pub"))
+}
+
+// authority makes certificates for hosts.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         string
+}
+
+func newAuthority(t *testing.T) authority {
+	t.Helper()
+	a := authority{certificate: &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}}
+	a.key, a.pem = a.sign(t, a.certificate, nil)
+	return a
+}
+
+// issue gives a certificate and its key in one text.
+func (a authority) issue(t *testing.T, addresses ...string) string {
+	t.Helper()
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: addresses[0]},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	for _, address := range addresses {
+		c.IPAddresses = append(c.IPAddresses, net.ParseIP(address))
+	}
+	key, text := a.sign(t, c, a.key)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// sign makes a key and a certificate for it, by itself where there is no other key.
+func (a authority) sign(t *testing.T, c *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by == nil {
+		by = key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, a.certificate, key.Public(), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }

@@ -106,7 +106,7 @@ func TestTheDatacenterHasTheSurfaceOfAPlatform(t *testing.T) {
 }
 
 // The packages are built by examples/datacenter/build, which takes Go modules and Debian's archive.
-func TestTheDatacenterIsCleanAndGenerates(t *testing.T) {
+func TestTheDatacenterIsClean(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		if _, err := os.Stat(filepath.Join(datacenter, "packages/debs", arch, "haproxy.deb")); err != nil {
 			t.Skipf("SKIPPED: the packages for %s are not there; build them with examples/datacenter/build all: %v", arch, err)
@@ -116,6 +116,11 @@ func TestTheDatacenterIsCleanAndGenerates(t *testing.T) {
 	if err != nil || len(found) > 0 {
 		t.Errorf("lint finds (error %v):\n%v", err, found)
 	}
+}
+
+// Without the packages, whose packing takes long and is tried in test/e2e.
+func TestTheSitesOfTheDatacenterAreGenerated(t *testing.T) {
+	dir := unbuilt(t)
 	agents := map[manifest.Arch]string{}
 	for _, arch := range []manifest.Arch{"amd64", "arm64"} {
 		agents[arch] = filepath.Join(t.TempDir(), string(arch))
@@ -123,7 +128,8 @@ func TestTheDatacenterIsCleanAndGenerates(t *testing.T) {
 	}
 	ids := map[manifest.ConfigID]string{}
 	for _, site := range sites {
-		cluster, problems := config.LoadCluster(filepath.Join(datacenter, site))
+		write(t, filepath.Join(dir, site), read(t, filepath.Join(datacenter, site)))
+		cluster, problems := config.LoadCluster(filepath.Join(dir, site))
 		if problems.Err() != nil {
 			t.Fatal(problems)
 		}
@@ -143,7 +149,7 @@ var update = flag.Bool("update", false, "write what is said now into testdata")
 
 // testdata/datacenter.txt is a specification: a case is a name after ===, what is put into the site, and after >>> the
 // problems that are told, word by word. A line replaces the one of the site with the same key; others are added below
-// parameters. Lines that begin with ^ are added at the top.
+// parameters. Lines that begin with ^ are for the top, and -key takes a parameter away.
 func TestMistakesInASiteAreExplained(t *testing.T) {
 	const file = "testdata/datacenter.txt"
 	head, rest, _ := strings.Cut(read(t, file), "=== ")
@@ -190,6 +196,8 @@ func changed(site, lines string) string {
 	for line := range strings.Lines(lines) {
 		if top, ok := strings.CutPrefix(line, "^"); ok {
 			site = replaced(site, "", top)
+		} else if key, ok := strings.CutPrefix(line, "-"); ok {
+			site = without(site, strings.TrimSpace(key))
 		} else {
 			site = replaced(site, "  ", line)
 		}
@@ -216,4 +224,14 @@ func replaced(site, indent, line string) string {
 		return line + site
 	}
 	return site + indent + line
+}
+
+func without(site, key string) string {
+	var out strings.Builder
+	for line := range strings.Lines(site) {
+		if !strings.HasPrefix(line, "  "+key+":") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }

@@ -49,16 +49,27 @@ func (a *assignments) setSigning(g *manifest.Generation) error {
 }
 
 // quote makes one word for a POSIX shell: in single quotes nothing but a single quote is special.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+func quote(s string) string {
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
 
-// terse drops comments, empty lines and indentation: what is sent to every host has to be short, and the place to read
-// it is here. No line of the scripts may begin with a tab for any other reason than indentation.
+// plain is in every shell only itself.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/-"
+
+// terse drops comments, empty lines, indentation, and blanks that say nothing: what is sent to every host has to be
+// short, and the place to read it is here. No line of the scripts may begin with a tab for any other reason than
+// indentation, and no text in them may have an operator between blanks.
 func terse(code string) string {
 	var b strings.Builder
 	for line := range strings.Lines(code) {
 		if text := strings.TrimLeft(line, "\t"); text != "\n" && !strings.HasPrefix(text, "#") {
-			b.WriteString(text)
+			b.WriteString(tight.Replace(text))
 		}
 	}
 	return b.String()
 }
+
+var tight = strings.NewReplacer(" && ", "&&", " || ", "||", " | ", "|", " ;;", ";;", " + ", "+", " / ", "/", " * ", "*", " % ", "%", " < ", "<", " ? ", "?", " : ", ":")

@@ -190,6 +190,16 @@ func (h *host) clean() {
 	}
 }
 
+// noise is n letters that do not compress well, others for each i.
+func noise(i, n int) string {
+	var text []byte
+	for at := byte(0); len(text) < n; at++ {
+		sum := sha256.Sum256([]byte{byte(i), at})
+		text = append(text, hex.EncodeToString(sum[:])...)
+	}
+	return string(text[:n])
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)

@@ -114,7 +114,7 @@ run_agent() {
 		set -- "$@" --source "$source"
 	done
 	for word in $signing; do set -- "$@" "$word"; done
-	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
+	"$bin" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
 }
 
 main() {
@@ -128,10 +128,10 @@ main() {
 	[ "$(id -u)" = 0 ] || fail "must run as root; try: sudo sh install.sh $*"
 	umask 077
 	find_sources
-	obtain_agent
+	obtain
 	# Not with exec: the traps are to clean up afterwards.
 	if [ -n "$uninstall" ]; then
-		"$program" uninstall --cluster "$cluster" ${purge:+"$purge"}
+		"$bin" uninstall --cluster "$cluster" ${purge:+"$purge"}
 	else
 		run_agent ${preflight:+"$preflight"} ${secrets:+--secrets "$secrets"}
 	fi

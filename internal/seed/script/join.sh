@@ -1,13 +1,21 @@
+# Run again, as at each boot, it leaves an installation alone. One that an image brought was made for another instance.
+installed() {
+	[ ! -e /var/lib/bootstrap-agent ] && cmp -s "/opt/$cluster/instance" /var/lib/cloud/data/instance-id
+}
+
 main() {
 	umask 077
 	work=
 	get='get'
 	trap leave EXIT
 	trap 'exit 1' HUP INT TERM
-	again="Then run: cloud-init single --name cc_scripts_user --frequency always"
-	obtain_agent
+	if installed; then
+		say "$cluster is installed"
+		return
+	fi
+	obtain
 	write_seed >"$work/seed"
-	"$program" launch "$work/seed" || fail "the bootstrap agent did not start, see above. $again"
+	"$bin" launch "$work/seed" || fail "the bootstrap agent did not start, see above. $again"
 }
 
 main

@@ -2,6 +2,7 @@ package script
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,23 +12,8 @@ import (
 	"muster/internal/seed"
 )
 
-// MaxUserData is how much user-data clouds take (EC2 is the strictest).
-const MaxUserData = 16384
-
 // bootTries bounds how long a host tries to get the bootstrap agent: about a day, as long as the longest-lived token.
 const bootTries = 1500
-
-// Format is a form of user-data.
-type Format string
-
-// The formats. cloud-init runs both once per instance and shows their output on the console.
-const (
-	CloudConfig Format = "cloud-config"
-	Script      Format = "script"
-)
-
-// Formats are all formats, in the order in which help lists them.
-var Formats = []Format{CloudConfig, Script}
 
 //go:embed join.sh
 var joinScript string
@@ -35,9 +21,18 @@ var joinScript string
 //go:embed static.sh
 var staticScript string
 
-// UserData makes the user-data that joins a host to the coordinator. It holds the join token.
+// UserData makes the user-data that joins a host to the coordinator. It holds what the seed holds.
 func UserData(s *seed.Seed, format Format) ([]byte, error) {
-	encoded, err := s.Encode()
+	if len(s.Agents) == 0 {
+		return nil, errors.New("user-data: the seed names no bootstrap agent")
+	}
+	if _, err := s.Encode(); err != nil {
+		return nil, err
+	}
+	// What the script verifies, the agent need not be told.
+	lean := *s
+	lean.Agents = nil
+	encoded, err := lean.Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +41,18 @@ func UserData(s *seed.Seed, format Format) ([]byte, error) {
 		agents[arch] = manifest.Blob{Digest: a.Digest, Size: a.Size}
 	}
 	var top assignments
+	top.set("cluster", s.Cluster)
 	top.set("sources", strings.Join(s.Sources, " "))
 	top.set("tries", strconv.Itoa(bootTries))
 	top.setAgents(agents)
 	// The seed is one line that begins with a brace, so it cannot end the here-document; and cat takes it from there,
 	// so the token is in no argument.
 	body := "write_seed() {\ncat <<'SEED'\n" + string(encoded) + "SEED\n}\n" + terse(agentScript+joinScript)
-	return wrap("Joins this host to the cluster "+s.Cluster+". Holds a join token: keep it to yourself.", top, body, format)
+	holds := "Holds a join token: keep it to yourself."
+	if s.AWSPolicy != "" {
+		holds = "Holds no secret."
+	}
+	return program{s.Cluster, "Joins the cluster " + s.Cluster + ". " + holds, &top, body}.as(format)
 }
 
 // StaticUserData makes the user-data that installs a role without a coordinator. It holds no secret.
@@ -77,26 +77,5 @@ func StaticUserData(g *manifest.Generation, role manifest.Role, format Format) (
 	}
 	title := "Installs this host as " + string(role) + " of the cluster " + g.Cluster + ", without a coordinator. " +
 		"The web servers that have the generation stand in sources."
-	return wrap(title, top, terse(agentScript+staticScript), format)
-}
-
-func wrap(title string, top assignments, body string, format Format) ([]byte, error) {
-	code := "#!/bin/sh\n# " + title + "\n" + top.text.String() + body
-	switch format {
-	case Script:
-	case CloudConfig:
-		// An item that is text, not a list, goes into cloud-init's script as it is: nothing becomes an argument.
-		var b strings.Builder
-		b.WriteString("#cloud-config\nruncmd:\n- |\n")
-		for line := range strings.Lines(code) {
-			b.WriteString(" " + line)
-		}
-		code = b.String()
-	default:
-		return nil, fmt.Errorf("user-data: unknown format %q; the formats are %v", format, Formats)
-	}
-	if len(code) > MaxUserData {
-		return nil, fmt.Errorf("the user-data has %d bytes and clouds take %d: give fewer labels, coordinators or sources", len(code), MaxUserData)
-	}
-	return []byte(code), nil
+	return program{g.Cluster, title, &top, terse(agentScript + staticScript)}.as(format)
 }

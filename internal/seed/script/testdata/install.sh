@@ -2,7 +2,7 @@
 # Installs a host of the cluster demo by hand; `install.sh --help` says how. Made by `coordinator genconf`.
 # Config id: 0123012301230123012301230123012301230123012301230123012301230123
 
-cluster='demo'
+cluster=demo
 default_sources='http://10.77.0.1:8080 http://coordinator.example.com:8080'
 agent_amd64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
 agent_arm64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
@@ -11,8 +11,8 @@ roles='master public-agent'
 
 choose_manifest() {
 	case $role in
-	'master') manifest=b8dccc7581cc1ff39f5ff852dbcf3ca54e2f9b8d8159bd4a846e9a7364a8fbbd manifest_size=18 ;;
-	'public-agent') manifest=b49dc86b895d9b9372b98bec1804c38f7e81fae914f2aa4de9fbe82d06d77e4b manifest_size=24 ;;
+	master) manifest=b8dccc7581cc1ff39f5ff852dbcf3ca54e2f9b8d8159bd4a846e9a7364a8fbbd manifest_size=18 ;;
+	public-agent) manifest=b49dc86b895d9b9372b98bec1804c38f7e81fae914f2aa4de9fbe82d06d77e4b manifest_size=24 ;;
 	*) return 1 ;;
 	esac
 }
@@ -26,15 +26,15 @@ fail() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-leave() { [ -z "$work" ] || rm -rf "$work"; }
+leave() { rm -rf "$work"; }
 
-choose_agent() {
+pick_agent() {
 	case $(uname -m) in
 	x86_64 | amd64) agent=$agent_amd64 ;;
 	aarch64 | arm64) agent=$agent_arm64 ;;
 	*) agent= ;;
 	esac
-	[ -n "$agent" ] || fail "there is no bootstrap agent for $(uname -m); use an amd64 or arm64 host"
+	[ "$agent" ] || fail "there is no bootstrap agent for $(uname -m); use an amd64 or arm64 host"
 	digest=${agent% *}
 	size=${agent#* }
 	has curl || has wget || has python3 || fail "install curl, wget or python3"
@@ -42,11 +42,12 @@ choose_agent() {
 }
 
 # A fresh directory that has room for the agent, and from which programs may run: /tmp is often noexec.
-choose_directory() {
+pick_dir() {
 	for base in ${MUSTER_WORK_DIR:-} /run /var/tmp /var/lib /tmp; do
 		work=$(mktemp -d "$base/muster.XXXXXX" 2>/dev/null) || continue
-		if printf '#!/bin/sh\n' >"$work/x" && chmod 700 "$work/x" && "$work/x" &&
-			dd if=/dev/zero of="$work/x" bs=1024 count=$((size / 1024 + 64)) && rm "$work/x"; then
+		bin=$work/bootstrap-agent
+		if printf '#!/bin/sh\n' >"$bin" && chmod 700 "$bin" && "$bin" &&
+			dd if=/dev/zero of="$bin" bs=1024 count=$((size / 1024 + 64)); then
 			return
 		fi 2>/dev/null
 		leave
@@ -63,50 +64,48 @@ get() {
 	} && return
 	has python3 && $limit python3 -c 'import sys, urllib.request as u
 try: open(sys.argv[2], "wb").write(u.urlopen(sys.argv[1], timeout=20).read(int(sys.argv[3]) + 1))
-except Exception as e: sys.exit(str(e))' "$1" "$2" "$size"
+except Exception as e: sys.exit(e)' "$1" "$2" "$size"
 }
 
 # No source can fill the disk: what is longer than the agent is cut off. The unit of ulimit is 512 bytes or 1 KiB.
 download() (
 	ulimit -f $((size / 512 + 1))
-	$get "$1/blobs/$(printf %.2s "$digest")/$digest" "$program"
+	$get "$1/blobs/$(printf %.2s "$digest")/$digest" "$bin"
 )
 
 verified() {
 	if has sha256sum; then
-		sum=$(sha256sum <"$program")
+		sum=$(sha256sum <"$bin")
 	else
 		sum=$(python3 -c 'import hashlib, sys
-print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$program")
+print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$bin")
 	fi
 	[ "${sum%% *}" = "$digest" ]
 }
 
-try_sources() {
+try_all() {
 	for source in $sources; do
-		rm -f "$program"
 		if ! download "$source"; then
 			say "$source does not give the bootstrap agent"
-		elif ! verified; then
-			say "$source gives a bootstrap agent with another SHA-256; it is not run"
-		else
-			chmod 700 "$program"
+		elif verified; then
+			chmod 700 "$bin"
 			return
+		else
+			say "$source gives one with another SHA-256; it is not run"
 		fi
 	done
 	return 1
 }
 
 # Half of each wait is random, so that hosts that boot together do not come together.
-obtain_agent() {
-	choose_agent
-	choose_directory
-	program=$work/bootstrap-agent
+obtain() {
+	pick_agent
+	pick_dir
 	limit=
 	! timeout 1 true 2>/dev/null || limit="timeout 900"
 	try=1
 	delay=2
-	until try_sources; do
+	until try_all; do
 		[ "$try" -lt "$tries" ] || fail "gave up after $try tries; see that this host reaches one of: $sources. $again"
 		random=$(od -An -N2 -tu2 /dev/urandom 2>/dev/null) || random=$$
 		pause=$((delay / 2 + random % (delay / 2 + 1)))
@@ -233,7 +232,7 @@ run_agent() {
 		set -- "$@" --source "$source"
 	done
 	for word in $signing; do set -- "$@" "$word"; done
-	"$program" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
+	"$bin" install --role "$role" --manifest "$manifest" --size "$manifest_size" "$@"
 }
 
 main() {
@@ -247,10 +246,10 @@ main() {
 	[ "$(id -u)" = 0 ] || fail "must run as root; try: sudo sh install.sh $*"
 	umask 077
 	find_sources
-	obtain_agent
+	obtain
 	# Not with exec: the traps are to clean up afterwards.
 	if [ -n "$uninstall" ]; then
-		"$program" uninstall --cluster "$cluster" ${purge:+"$purge"}
+		"$bin" uninstall --cluster "$cluster" ${purge:+"$purge"}
 	else
 		run_agent ${preflight:+"$preflight"} ${secrets:+--secrets "$secrets"}
 	fi

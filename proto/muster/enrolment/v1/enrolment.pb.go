@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: muster/enrolment/v1/enrolment.proto
 
-// Enrolment turns a join token into a host certificate.
+// Enrolment turns the right to join, such as a join token, into a host certificate.
 
 package enrolmentv1
 
@@ -193,7 +193,7 @@ type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A PKCS#10 request in DER. Only its public key is used.
 	Csr []byte `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"`
-	// How the host will prove its right to join: "token".
+	// How the host will prove its right to join: "token" or "aws".
 	Method        string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -292,14 +292,18 @@ type Proof struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Over nonce, TLS exporter, CSR digest and method, by the key of the CSR.
 	Signature []byte `protobuf:"bytes,1,opt,name=signature,proto3" json:"signature,omitempty"`
-	// The join token.
+	// The join token, for the method token.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// What the host says of itself when it joins.
 	HostName    string `protobuf:"bytes,3,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
 	HostAddress string `protobuf:"bytes,4,opt,name=host_address,json=hostAddress,proto3" json:"host_address,omitempty"`
 	Zone        string `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"`
 	// The host's own word; labels of the token and of the cluster config's list count for more.
-	Labels        map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Labels map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// For the method aws: which policy of the cluster config the host means to meet, and the signed instance identity
+	// document as the metadata service gives it, PKCS#7 in base64.
+	Policy        string `protobuf:"bytes,7,opt,name=policy,proto3" json:"policy,omitempty"`
+	Document      []byte `protobuf:"bytes,8,opt,name=document,proto3" json:"document,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -372,6 +376,20 @@ func (x *Proof) GetZone() string {
 func (x *Proof) GetLabels() map[string]string {
 	if x != nil {
 		return x.Labels
+	}
+	return nil
+}
+
+func (x *Proof) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Proof) GetDocument() []byte {
+	if x != nil {
+		return x.Document
 	}
 	return nil
 }
@@ -456,14 +474,16 @@ const file_muster_enrolment_v1_enrolment_proto_rawDesc = "" +
 	"\x03csr\x18\x01 \x01(\fR\x03csr\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\"!\n" +
 	"\tChallenge\x12\x14\n" +
-	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"\x8a\x02\n" +
+	"\x05nonce\x18\x01 \x01(\fR\x05nonce\"\xbe\x02\n" +
 	"\x05Proof\x12\x1c\n" +
 	"\tsignature\x18\x01 \x01(\fR\tsignature\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12\x1b\n" +
 	"\thost_name\x18\x03 \x01(\tR\bhostName\x12!\n" +
 	"\fhost_address\x18\x04 \x01(\tR\vhostAddress\x12\x12\n" +
 	"\x04zone\x18\x05 \x01(\tR\x04zone\x12>\n" +
-	"\x06labels\x18\x06 \x03(\v2&.muster.enrolment.v1.Proof.LabelsEntryR\x06labels\x1a9\n" +
+	"\x06labels\x18\x06 \x03(\v2&.muster.enrolment.v1.Proof.LabelsEntryR\x06labels\x12\x16\n" +
+	"\x06policy\x18\a \x01(\tR\x06policy\x12\x1a\n" +
+	"\bdocument\x18\b \x01(\fR\bdocument\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"q\n" +

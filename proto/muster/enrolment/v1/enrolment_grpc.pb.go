@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: muster/enrolment/v1/enrolment.proto
 
-// Enrolment turns a join token into a host certificate.
+// Enrolment turns the right to join, such as a join token, into a host certificate.
 
 package enrolmentv1
 

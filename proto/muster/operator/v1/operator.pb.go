@@ -1530,8 +1530,12 @@ func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
 }
 
 type CreateSeedRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         *CreateTokenRequest    `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token *CreateTokenRequest    `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// In place of a token: the hosts join by what AWS says of them. The seed holds no secret then.
+	Aws *ByAws `protobuf:"bytes,2,opt,name=aws,proto3" json:"aws,omitempty"`
+	// In place of a new token: one that CreateToken answered with before.
+	ExistingToken string `protobuf:"bytes,3,opt,name=existing_token,json=existingToken,proto3" json:"existing_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1573,6 +1577,74 @@ func (x *CreateSeedRequest) GetToken() *CreateTokenRequest {
 	return nil
 }
 
+func (x *CreateSeedRequest) GetAws() *ByAws {
+	if x != nil {
+		return x.Aws
+	}
+	return nil
+}
+
+func (x *CreateSeedRequest) GetExistingToken() string {
+	if x != nil {
+		return x.ExistingToken
+	}
+	return ""
+}
+
+type ByAws struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy of the cluster config; empty for the only one with the role.
+	Policy string `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The role that the policy must have; empty for whichever it has.
+	Role          string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ByAws) Reset() {
+	*x = ByAws{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ByAws) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ByAws) ProtoMessage() {}
+
+func (x *ByAws) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ByAws.ProtoReflect.Descriptor instead.
+func (*ByAws) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ByAws) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *ByAws) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
 type CreateSeedResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// JSON, as the bootstrap agent reads it. It holds the token.
@@ -1584,7 +1656,7 @@ type CreateSeedResponse struct {
 
 func (x *CreateSeedResponse) Reset() {
 	*x = CreateSeedResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1668,7 @@ func (x *CreateSeedResponse) String() string {
 func (*CreateSeedResponse) ProtoMessage() {}
 
 func (x *CreateSeedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[23]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1681,7 @@ func (x *CreateSeedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSeedResponse.ProtoReflect.Descriptor instead.
 func (*CreateSeedResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateSeedResponse) GetSeed() []byte {
@@ -1644,7 +1716,7 @@ type RecordPushRequest struct {
 
 func (x *RecordPushRequest) Reset() {
 	*x = RecordPushRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1656,7 +1728,7 @@ func (x *RecordPushRequest) String() string {
 func (*RecordPushRequest) ProtoMessage() {}
 
 func (x *RecordPushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[24]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1669,7 +1741,7 @@ func (x *RecordPushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPushRequest.ProtoReflect.Descriptor instead.
 func (*RecordPushRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RecordPushRequest) GetTarget() string {
@@ -1736,7 +1808,7 @@ type RecordPushResponse struct {
 
 func (x *RecordPushResponse) Reset() {
 	*x = RecordPushResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1820,7 @@ func (x *RecordPushResponse) String() string {
 func (*RecordPushResponse) ProtoMessage() {}
 
 func (x *RecordPushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[25]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1833,7 @@ func (x *RecordPushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordPushResponse.ProtoReflect.Descriptor instead.
 func (*RecordPushResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 type AssignHostRequest struct {
@@ -1774,7 +1846,7 @@ type AssignHostRequest struct {
 
 func (x *AssignHostRequest) Reset() {
 	*x = AssignHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1858,7 @@ func (x *AssignHostRequest) String() string {
 func (*AssignHostRequest) ProtoMessage() {}
 
 func (x *AssignHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[26]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1871,7 @@ func (x *AssignHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignHostRequest.ProtoReflect.Descriptor instead.
 func (*AssignHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AssignHostRequest) GetHost() string {
@@ -1825,7 +1897,7 @@ type AssignHostResponse struct {
 
 func (x *AssignHostResponse) Reset() {
 	*x = AssignHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1909,7 @@ func (x *AssignHostResponse) String() string {
 func (*AssignHostResponse) ProtoMessage() {}
 
 func (x *AssignHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[27]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1922,7 @@ func (x *AssignHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignHostResponse.ProtoReflect.Descriptor instead.
 func (*AssignHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AssignHostResponse) GetHost() *Host {
@@ -1869,7 +1941,7 @@ type RetryHostRequest struct {
 
 func (x *RetryHostRequest) Reset() {
 	*x = RetryHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +1953,7 @@ func (x *RetryHostRequest) String() string {
 func (*RetryHostRequest) ProtoMessage() {}
 
 func (x *RetryHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[28]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +1966,7 @@ func (x *RetryHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryHostRequest.ProtoReflect.Descriptor instead.
 func (*RetryHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RetryHostRequest) GetHost() string {
@@ -1913,7 +1985,7 @@ type RetryHostResponse struct {
 
 func (x *RetryHostResponse) Reset() {
 	*x = RetryHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +1997,7 @@ func (x *RetryHostResponse) String() string {
 func (*RetryHostResponse) ProtoMessage() {}
 
 func (x *RetryHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[29]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2010,7 @@ func (x *RetryHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryHostResponse.ProtoReflect.Descriptor instead.
 func (*RetryHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RetryHostResponse) GetHost() *Host {
@@ -1957,7 +2029,7 @@ type RemoveHostRequest struct {
 
 func (x *RemoveHostRequest) Reset() {
 	*x = RemoveHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2041,7 @@ func (x *RemoveHostRequest) String() string {
 func (*RemoveHostRequest) ProtoMessage() {}
 
 func (x *RemoveHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[30]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2054,7 @@ func (x *RemoveHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHostRequest.ProtoReflect.Descriptor instead.
 func (*RemoveHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RemoveHostRequest) GetHost() string {
@@ -2000,7 +2072,7 @@ type RemoveHostResponse struct {
 
 func (x *RemoveHostResponse) Reset() {
 	*x = RemoveHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2084,7 @@ func (x *RemoveHostResponse) String() string {
 func (*RemoveHostResponse) ProtoMessage() {}
 
 func (x *RemoveHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[31]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2097,7 @@ func (x *RemoveHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHostResponse.ProtoReflect.Descriptor instead.
 func (*RemoveHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 type ReleaseHostRequest struct {
@@ -2037,7 +2109,7 @@ type ReleaseHostRequest struct {
 
 func (x *ReleaseHostRequest) Reset() {
 	*x = ReleaseHostRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2121,7 @@ func (x *ReleaseHostRequest) String() string {
 func (*ReleaseHostRequest) ProtoMessage() {}
 
 func (x *ReleaseHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[32]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2134,7 @@ func (x *ReleaseHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHostRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseHostRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReleaseHostRequest) GetHost() string {
@@ -2081,7 +2153,7 @@ type ReleaseHostResponse struct {
 
 func (x *ReleaseHostResponse) Reset() {
 	*x = ReleaseHostResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2165,7 @@ func (x *ReleaseHostResponse) String() string {
 func (*ReleaseHostResponse) ProtoMessage() {}
 
 func (x *ReleaseHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[33]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2178,7 @@ func (x *ReleaseHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseHostResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseHostResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{33}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReleaseHostResponse) GetHost() *Host {
@@ -2114,6 +2186,95 @@ func (x *ReleaseHostResponse) GetHost() *Host {
 		return x.Host
 	}
 	return nil
+}
+
+type ReadmitInstanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An account and an instance of AWS, such as 123456789012 and i-0123456789abcdef0.
+	Account       string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Instance      string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadmitInstanceRequest) Reset() {
+	*x = ReadmitInstanceRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadmitInstanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadmitInstanceRequest) ProtoMessage() {}
+
+func (x *ReadmitInstanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadmitInstanceRequest.ProtoReflect.Descriptor instead.
+func (*ReadmitInstanceRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ReadmitInstanceRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ReadmitInstanceRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+type ReadmitInstanceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadmitInstanceResponse) Reset() {
+	*x = ReadmitInstanceResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadmitInstanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadmitInstanceResponse) ProtoMessage() {}
+
+func (x *ReadmitInstanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadmitInstanceResponse.ProtoReflect.Descriptor instead.
+func (*ReadmitInstanceResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{36}
 }
 
 // Authority is one certificate of the CA.
@@ -2133,7 +2294,7 @@ type Authority struct {
 
 func (x *Authority) Reset() {
 	*x = Authority{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2306,7 @@ func (x *Authority) String() string {
 func (*Authority) ProtoMessage() {}
 
 func (x *Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[34]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2319,7 @@ func (x *Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authority.ProtoReflect.Descriptor instead.
 func (*Authority) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{34}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Authority) GetName() string {
@@ -2218,7 +2379,7 @@ type Rotation struct {
 
 func (x *Rotation) Reset() {
 	*x = Rotation{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2230,7 +2391,7 @@ func (x *Rotation) String() string {
 func (*Rotation) ProtoMessage() {}
 
 func (x *Rotation) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2404,7 @@ func (x *Rotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
 func (*Rotation) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Rotation) GetStarted() *timestamppb.Timestamp {
@@ -2317,7 +2478,7 @@ type GetAuthorityRequest struct {
 
 func (x *GetAuthorityRequest) Reset() {
 	*x = GetAuthorityRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2329,7 +2490,7 @@ func (x *GetAuthorityRequest) String() string {
 func (*GetAuthorityRequest) ProtoMessage() {}
 
 func (x *GetAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2342,7 +2503,7 @@ func (x *GetAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*GetAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 type GetAuthorityResponse struct {
@@ -2358,7 +2519,7 @@ type GetAuthorityResponse struct {
 
 func (x *GetAuthorityResponse) Reset() {
 	*x = GetAuthorityResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2531,7 @@ func (x *GetAuthorityResponse) String() string {
 func (*GetAuthorityResponse) ProtoMessage() {}
 
 func (x *GetAuthorityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2383,7 +2544,7 @@ func (x *GetAuthorityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAuthorityResponse.ProtoReflect.Descriptor instead.
 func (*GetAuthorityResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetAuthorityResponse) GetCertificates() []*Authority {
@@ -2416,7 +2577,7 @@ type RotateAuthorityRequest struct {
 
 func (x *RotateAuthorityRequest) Reset() {
 	*x = RotateAuthorityRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2428,7 +2589,7 @@ func (x *RotateAuthorityRequest) String() string {
 func (*RotateAuthorityRequest) ProtoMessage() {}
 
 func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2441,7 +2602,7 @@ func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RotateAuthorityRequest) GetIntermediates() bool {
@@ -2459,7 +2620,7 @@ type RotateAuthorityResponse struct {
 
 func (x *RotateAuthorityResponse) Reset() {
 	*x = RotateAuthorityResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2632,7 @@ func (x *RotateAuthorityResponse) String() string {
 func (*RotateAuthorityResponse) ProtoMessage() {}
 
 func (x *RotateAuthorityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2645,7 @@ func (x *RotateAuthorityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityResponse.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 type FinishAuthorityRequest struct {
@@ -2496,7 +2657,7 @@ type FinishAuthorityRequest struct {
 
 func (x *FinishAuthorityRequest) Reset() {
 	*x = FinishAuthorityRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2669,7 @@ func (x *FinishAuthorityRequest) String() string {
 func (*FinishAuthorityRequest) ProtoMessage() {}
 
 func (x *FinishAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2682,7 @@ func (x *FinishAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*FinishAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FinishAuthorityRequest) GetForce() bool {
@@ -2539,7 +2700,7 @@ type FinishAuthorityResponse struct {
 
 func (x *FinishAuthorityResponse) Reset() {
 	*x = FinishAuthorityResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2712,7 @@ func (x *FinishAuthorityResponse) String() string {
 func (*FinishAuthorityResponse) ProtoMessage() {}
 
 func (x *FinishAuthorityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2725,7 @@ func (x *FinishAuthorityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishAuthorityResponse.ProtoReflect.Descriptor instead.
 func (*FinishAuthorityResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 type Secret struct {
@@ -2588,7 +2749,7 @@ type Secret struct {
 
 func (x *Secret) Reset() {
 	*x = Secret{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2600,7 +2761,7 @@ func (x *Secret) String() string {
 func (*Secret) ProtoMessage() {}
 
 func (x *Secret) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2613,7 +2774,7 @@ func (x *Secret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secret.ProtoReflect.Descriptor instead.
 func (*Secret) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Secret) GetName() string {
@@ -2684,7 +2845,7 @@ type SetSecretRequest struct {
 
 func (x *SetSecretRequest) Reset() {
 	*x = SetSecretRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2857,7 @@ func (x *SetSecretRequest) String() string {
 func (*SetSecretRequest) ProtoMessage() {}
 
 func (x *SetSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2870,7 @@ func (x *SetSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SetSecretRequest) GetName() string {
@@ -2744,7 +2905,7 @@ type SetSecretResponse struct {
 
 func (x *SetSecretResponse) Reset() {
 	*x = SetSecretResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2917,7 @@ func (x *SetSecretResponse) String() string {
 func (*SetSecretResponse) ProtoMessage() {}
 
 func (x *SetSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2930,7 @@ func (x *SetSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SetSecretResponse) GetSecret() *Secret {
@@ -2795,7 +2956,7 @@ type GenerateSecretRequest struct {
 
 func (x *GenerateSecretRequest) Reset() {
 	*x = GenerateSecretRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +2968,7 @@ func (x *GenerateSecretRequest) String() string {
 func (*GenerateSecretRequest) ProtoMessage() {}
 
 func (x *GenerateSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +2981,7 @@ func (x *GenerateSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateSecretRequest.ProtoReflect.Descriptor instead.
 func (*GenerateSecretRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GenerateSecretRequest) GetName() string {
@@ -2839,7 +3000,7 @@ type GenerateSecretResponse struct {
 
 func (x *GenerateSecretResponse) Reset() {
 	*x = GenerateSecretResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2851,7 +3012,7 @@ func (x *GenerateSecretResponse) String() string {
 func (*GenerateSecretResponse) ProtoMessage() {}
 
 func (x *GenerateSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2864,7 +3025,7 @@ func (x *GenerateSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateSecretResponse.ProtoReflect.Descriptor instead.
 func (*GenerateSecretResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GenerateSecretResponse) GetSecret() *Secret {
@@ -2882,7 +3043,7 @@ type ListSecretsRequest struct {
 
 func (x *ListSecretsRequest) Reset() {
 	*x = ListSecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2894,7 +3055,7 @@ func (x *ListSecretsRequest) String() string {
 func (*ListSecretsRequest) ProtoMessage() {}
 
 func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2907,7 +3068,7 @@ func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ListSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 type ListSecretsResponse struct {
@@ -2919,7 +3080,7 @@ type ListSecretsResponse struct {
 
 func (x *ListSecretsResponse) Reset() {
 	*x = ListSecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3092,7 @@ func (x *ListSecretsResponse) String() string {
 func (*ListSecretsResponse) ProtoMessage() {}
 
 func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,7 +3105,7 @@ func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ListSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListSecretsResponse) GetSecrets() []*Secret {
@@ -2962,7 +3123,7 @@ type RekeySecretsRequest struct {
 
 func (x *RekeySecretsRequest) Reset() {
 	*x = RekeySecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3135,7 @@ func (x *RekeySecretsRequest) String() string {
 func (*RekeySecretsRequest) ProtoMessage() {}
 
 func (x *RekeySecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3148,7 @@ func (x *RekeySecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeySecretsRequest.ProtoReflect.Descriptor instead.
 func (*RekeySecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 type RekeySecretsResponse struct {
@@ -2999,7 +3160,7 @@ type RekeySecretsResponse struct {
 
 func (x *RekeySecretsResponse) Reset() {
 	*x = RekeySecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +3172,7 @@ func (x *RekeySecretsResponse) String() string {
 func (*RekeySecretsResponse) ProtoMessage() {}
 
 func (x *RekeySecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +3185,7 @@ func (x *RekeySecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeySecretsResponse.ProtoReflect.Descriptor instead.
 func (*RekeySecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RekeySecretsResponse) GetSecrets() int32 {
@@ -3045,7 +3206,7 @@ type ExportSecretsRequest struct {
 
 func (x *ExportSecretsRequest) Reset() {
 	*x = ExportSecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3057,7 +3218,7 @@ func (x *ExportSecretsRequest) String() string {
 func (*ExportSecretsRequest) ProtoMessage() {}
 
 func (x *ExportSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3070,7 +3231,7 @@ func (x *ExportSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ExportSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ExportSecretsRequest) GetRole() string {
@@ -3097,7 +3258,7 @@ type ExportSecretsResponse struct {
 
 func (x *ExportSecretsResponse) Reset() {
 	*x = ExportSecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3270,7 @@ func (x *ExportSecretsResponse) String() string {
 func (*ExportSecretsResponse) ProtoMessage() {}
 
 func (x *ExportSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3283,7 @@ func (x *ExportSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ExportSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ExportSecretsResponse) GetFile() []byte {
@@ -3140,7 +3301,7 @@ type GetPushRequest struct {
 
 func (x *GetPushRequest) Reset() {
 	*x = GetPushRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3152,7 +3313,7 @@ func (x *GetPushRequest) String() string {
 func (*GetPushRequest) ProtoMessage() {}
 
 func (x *GetPushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3165,7 +3326,7 @@ func (x *GetPushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPushRequest.ProtoReflect.Descriptor instead.
 func (*GetPushRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 type GetPushResponse struct {
@@ -3183,7 +3344,7 @@ type GetPushResponse struct {
 
 func (x *GetPushResponse) Reset() {
 	*x = GetPushResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3195,7 +3356,7 @@ func (x *GetPushResponse) String() string {
 func (*GetPushResponse) ProtoMessage() {}
 
 func (x *GetPushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3208,7 +3369,7 @@ func (x *GetPushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPushResponse.ProtoReflect.Descriptor instead.
 func (*GetPushResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetPushResponse) GetHosts() []*ListedHost {
@@ -3258,7 +3419,7 @@ type ListedHost struct {
 
 func (x *ListedHost) Reset() {
 	*x = ListedHost{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3431,7 @@ func (x *ListedHost) String() string {
 func (*ListedHost) ProtoMessage() {}
 
 func (x *ListedHost) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3444,7 @@ func (x *ListedHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListedHost.ProtoReflect.Descriptor instead.
 func (*ListedHost) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListedHost) GetName() string {
@@ -3325,7 +3486,7 @@ type AgentBlob struct {
 
 func (x *AgentBlob) Reset() {
 	*x = AgentBlob{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3337,7 +3498,7 @@ func (x *AgentBlob) String() string {
 func (*AgentBlob) ProtoMessage() {}
 
 func (x *AgentBlob) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3350,7 +3511,7 @@ func (x *AgentBlob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentBlob.ProtoReflect.Descriptor instead.
 func (*AgentBlob) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *AgentBlob) GetDigest() string {
@@ -3386,7 +3547,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3398,7 +3559,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3411,7 +3572,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Operator) GetName() string {
@@ -3477,7 +3638,7 @@ type CreateOperatorRequest struct {
 
 func (x *CreateOperatorRequest) Reset() {
 	*x = CreateOperatorRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +3650,7 @@ func (x *CreateOperatorRequest) String() string {
 func (*CreateOperatorRequest) ProtoMessage() {}
 
 func (x *CreateOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +3663,7 @@ func (x *CreateOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOperatorRequest.ProtoReflect.Descriptor instead.
 func (*CreateOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *CreateOperatorRequest) GetName() string {
@@ -3549,7 +3710,7 @@ type CreateOperatorResponse struct {
 
 func (x *CreateOperatorResponse) Reset() {
 	*x = CreateOperatorResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3561,7 +3722,7 @@ func (x *CreateOperatorResponse) String() string {
 func (*CreateOperatorResponse) ProtoMessage() {}
 
 func (x *CreateOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3574,7 +3735,7 @@ func (x *CreateOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOperatorResponse.ProtoReflect.Descriptor instead.
 func (*CreateOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *CreateOperatorResponse) GetOperator() *Operator {
@@ -3620,7 +3781,7 @@ type ListOperatorsRequest struct {
 
 func (x *ListOperatorsRequest) Reset() {
 	*x = ListOperatorsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3632,7 +3793,7 @@ func (x *ListOperatorsRequest) String() string {
 func (*ListOperatorsRequest) ProtoMessage() {}
 
 func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3645,7 +3806,7 @@ func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 type ListOperatorsResponse struct {
@@ -3657,7 +3818,7 @@ type ListOperatorsResponse struct {
 
 func (x *ListOperatorsResponse) Reset() {
 	*x = ListOperatorsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3830,7 @@ func (x *ListOperatorsResponse) String() string {
 func (*ListOperatorsResponse) ProtoMessage() {}
 
 func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3843,7 @@ func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListOperatorsResponse) GetOperators() []*Operator {
@@ -3701,7 +3862,7 @@ type RevokeOperatorRequest struct {
 
 func (x *RevokeOperatorRequest) Reset() {
 	*x = RevokeOperatorRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3713,7 +3874,7 @@ func (x *RevokeOperatorRequest) String() string {
 func (*RevokeOperatorRequest) ProtoMessage() {}
 
 func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3726,7 +3887,7 @@ func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RevokeOperatorRequest) GetName() string {
@@ -3744,7 +3905,7 @@ type RevokeOperatorResponse struct {
 
 func (x *RevokeOperatorResponse) Reset() {
 	*x = RevokeOperatorResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3756,7 +3917,7 @@ func (x *RevokeOperatorResponse) String() string {
 func (*RevokeOperatorResponse) ProtoMessage() {}
 
 func (x *RevokeOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3769,7 +3930,7 @@ func (x *RevokeOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorResponse.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{66}
 }
 
 var File_muster_operator_v1_operator_proto protoreflect.FileDescriptor
@@ -3901,9 +4062,14 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x06tokens\x18\x01 \x03(\v2\x19.muster.operator.v1.TokenR\x06tokens\"$\n" +
 	"\x12RevokeTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x15\n" +
-	"\x13RevokeTokenResponse\"Q\n" +
+	"\x13RevokeTokenResponse\"\xa5\x01\n" +
 	"\x11CreateSeedRequest\x12<\n" +
-	"\x05token\x18\x01 \x01(\v2&.muster.operator.v1.CreateTokenRequestR\x05token\"C\n" +
+	"\x05token\x18\x01 \x01(\v2&.muster.operator.v1.CreateTokenRequestR\x05token\x12+\n" +
+	"\x03aws\x18\x02 \x01(\v2\x19.muster.operator.v1.ByAwsR\x03aws\x12%\n" +
+	"\x0eexisting_token\x18\x03 \x01(\tR\rexistingToken\"3\n" +
+	"\x05ByAws\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\"C\n" +
 	"\x12CreateSeedResponse\x12\x12\n" +
 	"\x04seed\x18\x01 \x01(\fR\x04seed\x12\x19\n" +
 	"\btoken_id\x18\x02 \x01(\tR\atokenId\"\xd8\x01\n" +
@@ -3933,7 +4099,11 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x12ReleaseHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"C\n" +
 	"\x13ReleaseHostResponse\x12,\n" +
-	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\"\xcd\x01\n" +
+	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\"N\n" +
+	"\x16ReadmitInstanceRequest\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\"\x19\n" +
+	"\x17ReadmitInstanceResponse\"\xcd\x01\n" +
 	"\tAuthority\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\tR\vfingerprint\x129\n" +
@@ -4037,7 +4207,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\toperators\x18\x01 \x03(\v2\x1c.muster.operator.v1.OperatorR\toperators\"+\n" +
 	"\x15RevokeOperatorRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x18\n" +
-	"\x16RevokeOperatorResponse2\xd6\x13\n" +
+	"\x16RevokeOperatorResponse2\xc2\x14\n" +
 	"\x0fOperatorService\x12[\n" +
 	"\n" +
 	"GetCluster\x12%.muster.operator.v1.GetClusterRequest\x1a&.muster.operator.v1.GetClusterResponse\x12X\n" +
@@ -4060,7 +4230,8 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\tRetryHost\x12$.muster.operator.v1.RetryHostRequest\x1a%.muster.operator.v1.RetryHostResponse\x12[\n" +
 	"\n" +
 	"RemoveHost\x12%.muster.operator.v1.RemoveHostRequest\x1a&.muster.operator.v1.RemoveHostResponse\x12^\n" +
-	"\vReleaseHost\x12&.muster.operator.v1.ReleaseHostRequest\x1a'.muster.operator.v1.ReleaseHostResponse\x12a\n" +
+	"\vReleaseHost\x12&.muster.operator.v1.ReleaseHostRequest\x1a'.muster.operator.v1.ReleaseHostResponse\x12j\n" +
+	"\x0fReadmitInstance\x12*.muster.operator.v1.ReadmitInstanceRequest\x1a+.muster.operator.v1.ReadmitInstanceResponse\x12a\n" +
 	"\fGetAuthority\x12'.muster.operator.v1.GetAuthorityRequest\x1a(.muster.operator.v1.GetAuthorityResponse\x12j\n" +
 	"\x0fRotateAuthority\x12*.muster.operator.v1.RotateAuthorityRequest\x1a+.muster.operator.v1.RotateAuthorityResponse\x12j\n" +
 	"\x0fFinishAuthority\x12*.muster.operator.v1.FinishAuthorityRequest\x1a+.muster.operator.v1.FinishAuthorityResponse\x12X\n" +
@@ -4086,7 +4257,7 @@ func file_muster_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_muster_operator_v1_operator_proto_rawDescData
 }
 
-var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
 var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*GetClusterRequest)(nil),       // 0: muster.operator.v1.GetClusterRequest
 	(*GetClusterResponse)(nil),      // 1: muster.operator.v1.GetClusterResponse
@@ -4111,163 +4282,169 @@ var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*RevokeTokenRequest)(nil),      // 20: muster.operator.v1.RevokeTokenRequest
 	(*RevokeTokenResponse)(nil),     // 21: muster.operator.v1.RevokeTokenResponse
 	(*CreateSeedRequest)(nil),       // 22: muster.operator.v1.CreateSeedRequest
-	(*CreateSeedResponse)(nil),      // 23: muster.operator.v1.CreateSeedResponse
-	(*RecordPushRequest)(nil),       // 24: muster.operator.v1.RecordPushRequest
-	(*RecordPushResponse)(nil),      // 25: muster.operator.v1.RecordPushResponse
-	(*AssignHostRequest)(nil),       // 26: muster.operator.v1.AssignHostRequest
-	(*AssignHostResponse)(nil),      // 27: muster.operator.v1.AssignHostResponse
-	(*RetryHostRequest)(nil),        // 28: muster.operator.v1.RetryHostRequest
-	(*RetryHostResponse)(nil),       // 29: muster.operator.v1.RetryHostResponse
-	(*RemoveHostRequest)(nil),       // 30: muster.operator.v1.RemoveHostRequest
-	(*RemoveHostResponse)(nil),      // 31: muster.operator.v1.RemoveHostResponse
-	(*ReleaseHostRequest)(nil),      // 32: muster.operator.v1.ReleaseHostRequest
-	(*ReleaseHostResponse)(nil),     // 33: muster.operator.v1.ReleaseHostResponse
-	(*Authority)(nil),               // 34: muster.operator.v1.Authority
-	(*Rotation)(nil),                // 35: muster.operator.v1.Rotation
-	(*GetAuthorityRequest)(nil),     // 36: muster.operator.v1.GetAuthorityRequest
-	(*GetAuthorityResponse)(nil),    // 37: muster.operator.v1.GetAuthorityResponse
-	(*RotateAuthorityRequest)(nil),  // 38: muster.operator.v1.RotateAuthorityRequest
-	(*RotateAuthorityResponse)(nil), // 39: muster.operator.v1.RotateAuthorityResponse
-	(*FinishAuthorityRequest)(nil),  // 40: muster.operator.v1.FinishAuthorityRequest
-	(*FinishAuthorityResponse)(nil), // 41: muster.operator.v1.FinishAuthorityResponse
-	(*Secret)(nil),                  // 42: muster.operator.v1.Secret
-	(*SetSecretRequest)(nil),        // 43: muster.operator.v1.SetSecretRequest
-	(*SetSecretResponse)(nil),       // 44: muster.operator.v1.SetSecretResponse
-	(*GenerateSecretRequest)(nil),   // 45: muster.operator.v1.GenerateSecretRequest
-	(*GenerateSecretResponse)(nil),  // 46: muster.operator.v1.GenerateSecretResponse
-	(*ListSecretsRequest)(nil),      // 47: muster.operator.v1.ListSecretsRequest
-	(*ListSecretsResponse)(nil),     // 48: muster.operator.v1.ListSecretsResponse
-	(*RekeySecretsRequest)(nil),     // 49: muster.operator.v1.RekeySecretsRequest
-	(*RekeySecretsResponse)(nil),    // 50: muster.operator.v1.RekeySecretsResponse
-	(*ExportSecretsRequest)(nil),    // 51: muster.operator.v1.ExportSecretsRequest
-	(*ExportSecretsResponse)(nil),   // 52: muster.operator.v1.ExportSecretsResponse
-	(*GetPushRequest)(nil),          // 53: muster.operator.v1.GetPushRequest
-	(*GetPushResponse)(nil),         // 54: muster.operator.v1.GetPushResponse
-	(*ListedHost)(nil),              // 55: muster.operator.v1.ListedHost
-	(*AgentBlob)(nil),               // 56: muster.operator.v1.AgentBlob
-	(*Operator)(nil),                // 57: muster.operator.v1.Operator
-	(*CreateOperatorRequest)(nil),   // 58: muster.operator.v1.CreateOperatorRequest
-	(*CreateOperatorResponse)(nil),  // 59: muster.operator.v1.CreateOperatorResponse
-	(*ListOperatorsRequest)(nil),    // 60: muster.operator.v1.ListOperatorsRequest
-	(*ListOperatorsResponse)(nil),   // 61: muster.operator.v1.ListOperatorsResponse
-	(*RevokeOperatorRequest)(nil),   // 62: muster.operator.v1.RevokeOperatorRequest
-	(*RevokeOperatorResponse)(nil),  // 63: muster.operator.v1.RevokeOperatorResponse
-	nil,                             // 64: muster.operator.v1.GetClusterResponse.PhasesEntry
-	nil,                             // 65: muster.operator.v1.CreateTokenRequest.LabelsEntry
-	nil,                             // 66: muster.operator.v1.GetPushResponse.AgentsEntry
-	(*timestamppb.Timestamp)(nil),   // 67: google.protobuf.Timestamp
-	(v1.Phase)(0),                   // 68: muster.sync.v1.Phase
-	(*v1.Facts)(nil),                // 69: muster.sync.v1.Facts
-	(*v1.Report)(nil),               // 70: muster.sync.v1.Report
-	(*durationpb.Duration)(nil),     // 71: google.protobuf.Duration
+	(*ByAws)(nil),                   // 23: muster.operator.v1.ByAws
+	(*CreateSeedResponse)(nil),      // 24: muster.operator.v1.CreateSeedResponse
+	(*RecordPushRequest)(nil),       // 25: muster.operator.v1.RecordPushRequest
+	(*RecordPushResponse)(nil),      // 26: muster.operator.v1.RecordPushResponse
+	(*AssignHostRequest)(nil),       // 27: muster.operator.v1.AssignHostRequest
+	(*AssignHostResponse)(nil),      // 28: muster.operator.v1.AssignHostResponse
+	(*RetryHostRequest)(nil),        // 29: muster.operator.v1.RetryHostRequest
+	(*RetryHostResponse)(nil),       // 30: muster.operator.v1.RetryHostResponse
+	(*RemoveHostRequest)(nil),       // 31: muster.operator.v1.RemoveHostRequest
+	(*RemoveHostResponse)(nil),      // 32: muster.operator.v1.RemoveHostResponse
+	(*ReleaseHostRequest)(nil),      // 33: muster.operator.v1.ReleaseHostRequest
+	(*ReleaseHostResponse)(nil),     // 34: muster.operator.v1.ReleaseHostResponse
+	(*ReadmitInstanceRequest)(nil),  // 35: muster.operator.v1.ReadmitInstanceRequest
+	(*ReadmitInstanceResponse)(nil), // 36: muster.operator.v1.ReadmitInstanceResponse
+	(*Authority)(nil),               // 37: muster.operator.v1.Authority
+	(*Rotation)(nil),                // 38: muster.operator.v1.Rotation
+	(*GetAuthorityRequest)(nil),     // 39: muster.operator.v1.GetAuthorityRequest
+	(*GetAuthorityResponse)(nil),    // 40: muster.operator.v1.GetAuthorityResponse
+	(*RotateAuthorityRequest)(nil),  // 41: muster.operator.v1.RotateAuthorityRequest
+	(*RotateAuthorityResponse)(nil), // 42: muster.operator.v1.RotateAuthorityResponse
+	(*FinishAuthorityRequest)(nil),  // 43: muster.operator.v1.FinishAuthorityRequest
+	(*FinishAuthorityResponse)(nil), // 44: muster.operator.v1.FinishAuthorityResponse
+	(*Secret)(nil),                  // 45: muster.operator.v1.Secret
+	(*SetSecretRequest)(nil),        // 46: muster.operator.v1.SetSecretRequest
+	(*SetSecretResponse)(nil),       // 47: muster.operator.v1.SetSecretResponse
+	(*GenerateSecretRequest)(nil),   // 48: muster.operator.v1.GenerateSecretRequest
+	(*GenerateSecretResponse)(nil),  // 49: muster.operator.v1.GenerateSecretResponse
+	(*ListSecretsRequest)(nil),      // 50: muster.operator.v1.ListSecretsRequest
+	(*ListSecretsResponse)(nil),     // 51: muster.operator.v1.ListSecretsResponse
+	(*RekeySecretsRequest)(nil),     // 52: muster.operator.v1.RekeySecretsRequest
+	(*RekeySecretsResponse)(nil),    // 53: muster.operator.v1.RekeySecretsResponse
+	(*ExportSecretsRequest)(nil),    // 54: muster.operator.v1.ExportSecretsRequest
+	(*ExportSecretsResponse)(nil),   // 55: muster.operator.v1.ExportSecretsResponse
+	(*GetPushRequest)(nil),          // 56: muster.operator.v1.GetPushRequest
+	(*GetPushResponse)(nil),         // 57: muster.operator.v1.GetPushResponse
+	(*ListedHost)(nil),              // 58: muster.operator.v1.ListedHost
+	(*AgentBlob)(nil),               // 59: muster.operator.v1.AgentBlob
+	(*Operator)(nil),                // 60: muster.operator.v1.Operator
+	(*CreateOperatorRequest)(nil),   // 61: muster.operator.v1.CreateOperatorRequest
+	(*CreateOperatorResponse)(nil),  // 62: muster.operator.v1.CreateOperatorResponse
+	(*ListOperatorsRequest)(nil),    // 63: muster.operator.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),   // 64: muster.operator.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),   // 65: muster.operator.v1.RevokeOperatorRequest
+	(*RevokeOperatorResponse)(nil),  // 66: muster.operator.v1.RevokeOperatorResponse
+	nil,                             // 67: muster.operator.v1.GetClusterResponse.PhasesEntry
+	nil,                             // 68: muster.operator.v1.CreateTokenRequest.LabelsEntry
+	nil,                             // 69: muster.operator.v1.GetPushResponse.AgentsEntry
+	(*timestamppb.Timestamp)(nil),   // 70: google.protobuf.Timestamp
+	(v1.Phase)(0),                   // 71: muster.sync.v1.Phase
+	(*v1.Facts)(nil),                // 72: muster.sync.v1.Facts
+	(*v1.Report)(nil),               // 73: muster.sync.v1.Report
+	(*durationpb.Duration)(nil),     // 74: google.protobuf.Duration
 }
 var file_muster_operator_v1_operator_proto_depIdxs = []int32{
 	2,  // 0: muster.operator.v1.GetClusterResponse.roles:type_name -> muster.operator.v1.RoleState
-	64, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
-	67, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
+	67, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
+	70, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
 	3,  // 3: muster.operator.v1.RoleState.members:type_name -> muster.operator.v1.Member
-	68, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
-	67, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
-	67, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
-	67, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
-	67, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
-	69, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
+	71, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
+	70, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
+	70, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
+	70, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
+	70, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
+	72, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
 	5,  // 10: muster.operator.v1.Host.quarantine:type_name -> muster.operator.v1.Quarantine
-	67, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	70, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
 	4,  // 12: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
 	4,  // 13: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
-	70, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
+	73, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
 	4,  // 15: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	67, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
-	67, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	70, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
+	70, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	12, // 18: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
-	71, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	65, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
+	74, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	68, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
 	17, // 21: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
-	67, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
-	67, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	70, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
+	70, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
 	17, // 24: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
 	15, // 25: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
-	4,  // 26: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
-	4,  // 27: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
-	4,  // 28: muster.operator.v1.ReleaseHostResponse.host:type_name -> muster.operator.v1.Host
-	67, // 29: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
-	67, // 30: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	67, // 31: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
-	67, // 32: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
-	67, // 33: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
-	34, // 34: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
-	35, // 35: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
-	67, // 36: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
-	42, // 37: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	42, // 38: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	42, // 39: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
-	55, // 40: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
-	66, // 41: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
-	67, // 42: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
-	67, // 43: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
-	67, // 44: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
-	71, // 45: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
-	57, // 46: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
-	57, // 47: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
-	56, // 48: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
-	0,  // 49: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
-	6,  // 50: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
-	8,  // 51: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
-	10, // 52: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
-	13, // 53: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
-	15, // 54: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
-	18, // 55: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
-	20, // 56: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
-	22, // 57: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
-	24, // 58: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
-	26, // 59: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
-	28, // 60: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
-	30, // 61: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
-	32, // 62: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
-	36, // 63: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
-	38, // 64: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
-	40, // 65: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
-	43, // 66: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
-	45, // 67: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
-	47, // 68: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
-	49, // 69: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
-	51, // 70: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
-	53, // 71: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
-	58, // 72: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
-	60, // 73: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
-	62, // 74: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
-	1,  // 75: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
-	7,  // 76: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
-	9,  // 77: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
-	11, // 78: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
-	14, // 79: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
-	16, // 80: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
-	19, // 81: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
-	21, // 82: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
-	23, // 83: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
-	25, // 84: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
-	27, // 85: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
-	29, // 86: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
-	31, // 87: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
-	33, // 88: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
-	37, // 89: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
-	39, // 90: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
-	41, // 91: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
-	44, // 92: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
-	46, // 93: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
-	48, // 94: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
-	50, // 95: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
-	52, // 96: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
-	54, // 97: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
-	59, // 98: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
-	61, // 99: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
-	63, // 100: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
-	75, // [75:101] is the sub-list for method output_type
-	49, // [49:75] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	23, // 26: muster.operator.v1.CreateSeedRequest.aws:type_name -> muster.operator.v1.ByAws
+	4,  // 27: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 28: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 29: muster.operator.v1.ReleaseHostResponse.host:type_name -> muster.operator.v1.Host
+	70, // 30: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
+	70, // 31: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	70, // 32: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
+	70, // 33: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
+	70, // 34: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
+	37, // 35: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
+	38, // 36: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
+	70, // 37: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
+	45, // 38: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	45, // 39: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	45, // 40: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
+	58, // 41: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
+	69, // 42: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
+	70, // 43: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
+	70, // 44: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
+	70, // 45: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
+	74, // 46: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
+	60, // 47: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
+	60, // 48: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
+	59, // 49: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
+	0,  // 50: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
+	6,  // 51: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
+	8,  // 52: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
+	10, // 53: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
+	13, // 54: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
+	15, // 55: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
+	18, // 56: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
+	20, // 57: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
+	22, // 58: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
+	25, // 59: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
+	27, // 60: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
+	29, // 61: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
+	31, // 62: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
+	33, // 63: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
+	35, // 64: muster.operator.v1.OperatorService.ReadmitInstance:input_type -> muster.operator.v1.ReadmitInstanceRequest
+	39, // 65: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
+	41, // 66: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
+	43, // 67: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
+	46, // 68: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
+	48, // 69: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
+	50, // 70: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
+	52, // 71: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
+	54, // 72: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
+	56, // 73: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
+	61, // 74: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
+	63, // 75: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
+	65, // 76: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
+	1,  // 77: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
+	7,  // 78: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
+	9,  // 79: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
+	11, // 80: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
+	14, // 81: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
+	16, // 82: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
+	19, // 83: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
+	21, // 84: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
+	24, // 85: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
+	26, // 86: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
+	28, // 87: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
+	30, // 88: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
+	32, // 89: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
+	34, // 90: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
+	36, // 91: muster.operator.v1.OperatorService.ReadmitInstance:output_type -> muster.operator.v1.ReadmitInstanceResponse
+	40, // 92: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
+	42, // 93: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
+	44, // 94: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
+	47, // 95: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
+	49, // 96: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
+	51, // 97: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
+	53, // 98: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
+	55, // 99: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
+	57, // 100: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
+	62, // 101: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
+	64, // 102: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
+	66, // 103: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
+	77, // [77:104] is the sub-list for method output_type
+	50, // [50:77] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_muster_operator_v1_operator_proto_init() }
@@ -4281,7 +4458,7 @@ func file_muster_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_operator_v1_operator_proto_rawDesc), len(file_muster_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   67,
+			NumMessages:   70,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

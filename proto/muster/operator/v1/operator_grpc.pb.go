@@ -35,6 +35,7 @@ const (
 	OperatorService_RetryHost_FullMethodName       = "/muster.operator.v1.OperatorService/RetryHost"
 	OperatorService_RemoveHost_FullMethodName      = "/muster.operator.v1.OperatorService/RemoveHost"
 	OperatorService_ReleaseHost_FullMethodName     = "/muster.operator.v1.OperatorService/ReleaseHost"
+	OperatorService_ReadmitInstance_FullMethodName = "/muster.operator.v1.OperatorService/ReadmitInstance"
 	OperatorService_GetAuthority_FullMethodName    = "/muster.operator.v1.OperatorService/GetAuthority"
 	OperatorService_RotateAuthority_FullMethodName = "/muster.operator.v1.OperatorService/RotateAuthority"
 	OperatorService_FinishAuthority_FullMethodName = "/muster.operator.v1.OperatorService/FinishAuthority"
@@ -80,6 +81,8 @@ type OperatorServiceClient interface {
 	RemoveHost(ctx context.Context, in *RemoveHostRequest, opts ...grpc.CallOption) (*RemoveHostResponse, error)
 	// ReleaseHost ends a host's quarantine: the certificate in use counts again.
 	ReleaseHost(ctx context.Context, in *ReleaseHostRequest, opts ...grpc.CallOption) (*ReleaseHostResponse, error)
+	// ReadmitInstance lets a cloud instance whose host was removed join once more.
+	ReadmitInstance(ctx context.Context, in *ReadmitInstanceRequest, opts ...grpc.CallOption) (*ReadmitInstanceResponse, error)
 	// GetAuthority answers with the CA's certificates and how far a rotation is.
 	GetAuthority(ctx context.Context, in *GetAuthorityRequest, opts ...grpc.CallOption) (*GetAuthorityResponse, error)
 	// RotateAuthority makes a new CA, or new intermediates. What was there before is trusted until the rotation is finished.
@@ -262,6 +265,16 @@ func (c *operatorServiceClient) ReleaseHost(ctx context.Context, in *ReleaseHost
 	return out, nil
 }
 
+func (c *operatorServiceClient) ReadmitInstance(ctx context.Context, in *ReadmitInstanceRequest, opts ...grpc.CallOption) (*ReadmitInstanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadmitInstanceResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ReadmitInstance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) GetAuthority(ctx context.Context, in *GetAuthorityRequest, opts ...grpc.CallOption) (*GetAuthorityResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetAuthorityResponse)
@@ -413,6 +426,8 @@ type OperatorServiceServer interface {
 	RemoveHost(context.Context, *RemoveHostRequest) (*RemoveHostResponse, error)
 	// ReleaseHost ends a host's quarantine: the certificate in use counts again.
 	ReleaseHost(context.Context, *ReleaseHostRequest) (*ReleaseHostResponse, error)
+	// ReadmitInstance lets a cloud instance whose host was removed join once more.
+	ReadmitInstance(context.Context, *ReadmitInstanceRequest) (*ReadmitInstanceResponse, error)
 	// GetAuthority answers with the CA's certificates and how far a rotation is.
 	GetAuthority(context.Context, *GetAuthorityRequest) (*GetAuthorityResponse, error)
 	// RotateAuthority makes a new CA, or new intermediates. What was there before is trusted until the rotation is finished.
@@ -487,6 +502,9 @@ func (UnimplementedOperatorServiceServer) RemoveHost(context.Context, *RemoveHos
 }
 func (UnimplementedOperatorServiceServer) ReleaseHost(context.Context, *ReleaseHostRequest) (*ReleaseHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReleaseHost not implemented")
+}
+func (UnimplementedOperatorServiceServer) ReadmitInstance(context.Context, *ReadmitInstanceRequest) (*ReadmitInstanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadmitInstance not implemented")
 }
 func (UnimplementedOperatorServiceServer) GetAuthority(context.Context, *GetAuthorityRequest) (*GetAuthorityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAuthority not implemented")
@@ -790,6 +808,24 @@ func _OperatorService_ReleaseHost_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_ReadmitInstance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadmitInstanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ReadmitInstance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ReadmitInstance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ReadmitInstance(ctx, req.(*ReadmitInstanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_GetAuthority_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetAuthorityRequest)
 	if err := dec(in); err != nil {
@@ -1064,6 +1100,10 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReleaseHost",
 			Handler:    _OperatorService_ReleaseHost_Handler,
+		},
+		{
+			MethodName: "ReadmitInstance",
+			Handler:    _OperatorService_ReadmitInstance_Handler,
 		},
 		{
 			MethodName: "GetAuthority",
