@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"muster/internal/artifacts"
 	"muster/internal/bundle"
 	"muster/internal/config"
+	"muster/internal/fault"
 )
 
 func bundleCommand() *cobra.Command {
@@ -114,6 +116,12 @@ bundle gives the same bytes. The SHA-256 that is printed is for the operator: cl
 			}
 			if out == "" {
 				out = b.Name + "-" + b.Version + bundle.Ending
+			}
+			if info, err := os.Stat(out); err == nil && info.IsDir() {
+				return usageError(fmt.Errorf("%s is a directory; name the file to write, such as -o %s", out, filepath.Join(out, b.Name+"-"+b.Version+bundle.Ending)))
+			}
+			if _, err := os.Stat(filepath.Dir(out)); err != nil {
+				return usageError(fault.New(fault.NotFound, "make it, or name a file elsewhere with -o", "the directory of %s is not there", out).Because(err))
 			}
 			built, err := artifacts.BuildBundle(cmd.Context(), b, out)
 			var found config.Problems

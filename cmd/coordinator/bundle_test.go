@@ -101,3 +101,12 @@ func TestLintExitsWithTwo(t *testing.T) {
 		t.Error("something was written")
 	}
 }
+
+func TestBundleBuildSaysWhereItCannotWrite(t *testing.T) {
+	x := newTools(t)
+	for out, want := range map[string]string{"demo": "is a directory; name the file to write", "nowhere/app.bundle": "the directory of nowhere/app.bundle is not there"} {
+		if _, stderr, code := x.run("bundle", "build", "demo", "-o", out); code != exitInvalid || !strings.Contains(stderr, want) {
+			t.Errorf("%s: %d\n%s", out, code, stderr)
+		}
+	}
+}

@@ -41,7 +41,8 @@ func caExportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export --out FILE [--remove]",
 		Short: "Copy the root's key out, to keep it offline; --remove takes it off this machine",
-		Long: `Writes the key of the CA's root to a file that only its owner can read, and reads it back. With --remove it is then taken off
+		Long: `Writes the key of the CA's root to a file that only its owner can read, and reads it back. A copy that was made before is
+only read. With --remove it is then taken off
 this machine: whoever steals the coordinator's disk cannot make another CA that hosts trust. Hosts need it for nothing; it is
 needed again to renew the intermediates, every second year, and to rotate: coordinator ca import FILE.
 
@@ -71,16 +72,23 @@ any more.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "the file to make; one that is there is not replaced")
+	c.Flags().StringVar(&out, "out", "", "the file to make; one that is there is never replaced: it must be a copy of the same key")
 	c.Flags().BoolVar(&remove, "remove", false, "take the key off this machine when the copy is on disk and was read back")
 	secret.flags(c)
 	return c
 }
 
-// writeKeyCopy returns when the copy is on disk and was read back whole.
+// writeKeyCopy returns when the copy is on disk and was read back whole. One from an earlier time is only read.
 func writeKeyCopy(cmd *cobra.Command, path string, key []byte, secret passphrase) error {
 	if _, err := os.Lstat(path); err == nil {
-		return fault.New(fault.Conflict, "name another file, or move it away", "%s is there already; a key is never replaced", path)
+		before, err := readKeyCopy(cmd, path, secret)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(before, key) {
+			return fault.New(fault.Conflict, "name another file, or move it away", "%s is there already and is no copy of this key", path)
+		}
+		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

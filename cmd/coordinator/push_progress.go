@@ -156,7 +156,7 @@ func (p *pushProgress) summary(results []push.Result) {
 		var words []string
 		for _, info := range push.Classes() {
 			if n := classes[info.Class]; n > 0 {
-				words = append(words, fmt.Sprintf("%d %s", n, info.Class))
+				words = append(words, fmt.Sprintf("%d %s", n, string(info.Class)))
 			}
 		}
 		fmt.Fprintf(p.out, "failed: %s; when the causes are removed: coordinator push --retry-failed\n", strings.Join(words, ", "))

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"muster/internal/coordinator"
 	"muster/internal/manifest"
 	"muster/internal/rpc"
+	"muster/internal/web"
 )
 
 // realSite is a coordinator with both doors open and nothing to install. It answers the state directory and where the
@@ -29,13 +33,22 @@ func realSite(t *testing.T) (state, address string) {
 	state = t.TempDir()
 	kept, err := openState(state)
 	must(err)
-	blob := manifest.Blob{Digest: manifest.Digest(strings.Repeat("d", 64)), Size: 1}
+	agent := []byte("a bootstrap agent")
+	sum := sha256.Sum256(agent)
+	blob := manifest.Blob{Digest: manifest.Digest(hex.EncodeToString(sum[:])), Size: int64(len(agent))}
+	path := filepath.Join(state, "artifacts", manifest.BlobPath(blob.Digest))
+	must(os.MkdirAll(filepath.Dir(path), 0o700))
+	must(os.WriteFile(path, agent, 0o600))
+	files := httptest.NewServer(web.Artifacts(filepath.Join(state, "artifacts")))
+	t.Cleanup(files.Close)
 	core, ca, err := openCore(context.Background(), state, coordinator.Options{Store: kept,
 		Generation: &manifest.Generation{
 			Format: manifest.Format, Cluster: "demo", ConfigID: manifest.ConfigID(strings.Repeat("c", 64)),
-			Coordinator: manifest.Coordinator{Addresses: []string{"127.0.0.1"}, HTTPPort: 1, GRPCPort: listener.Addr().(*net.TCPAddr).Port},
+			Coordinator: manifest.Coordinator{Addresses: []string{"127.0.0.1"}, HTTPPort: files.Listener.Addr().(*net.TCPAddr).Port, GRPCPort: listener.Addr().(*net.TCPAddr).Port},
 			Roles:       []manifest.RoleEntry{{Name: "agent", Manifest: blob}},
 			Agents:      map[manifest.Arch]manifest.Blob{"amd64": blob},
+			Hosts:       []manifest.Listed{{Address: "10.0.0.7", Role: "agent"}},
+			SSH:         manifest.SSH{User: "admin", Port: 2222},
 		},
 		Manifests: map[manifest.Role]*manifest.Manifest{"agent": {}},
 	})
@@ -162,6 +175,46 @@ func TestWhatKeepsAnOperatorOutIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(t, exitFailed, "a key that others can read", "chmod 600", "status", "--credential", viewer)
+}
+
+func TestAPushFromAnotherMachineGetsItsMaterialFromTheCoordinator(t *testing.T) {
+	state, _ := realSite(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	root := rootCommand()
+	cmd, _, err := root.Find([]string{"push"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.ParseFlags([]string{"--credential", give(t, state, "otto", "operator")}); err != nil {
+		t.Fatal(err)
+	}
+	client, done, err := connect(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	m, err := materialThere(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := m.generation.Agents["amd64"]
+	if text, err := os.ReadFile(m.agentPath(blob)); err != nil || string(text) != "a bootstrap agent" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if g := m.generation; g.SSH.User != "admin" || g.SSH.Port != 2222 || len(g.Hosts) != 1 || g.Hosts[0].Address != "10.0.0.7" || g.Hosts[0].Role != "agent" {
+		t.Errorf("%+v", g)
+	}
+	// What was kept is not trusted, nor is what comes over HTTP.
+	for _, path := range []string{m.agentPath(blob), filepath.Join(state, "artifacts", manifest.BlobPath(blob.Digest))} {
+		if err := os.WriteFile(path, []byte("another programme"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	brief, cancel := context.WithTimeout(t.Context(), time.Second) // it would try again for longer
+	defer cancel()
+	if _, err := materialThere(brief, client); err == nil || !strings.Contains(err.Error(), "could not be fetched") {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestNothingIsLeftOfACredentialThatIsNotMade(t *testing.T) {

@@ -116,6 +116,7 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 		return errors.Join(err, httpListener.Close(), grpcListener.Close())
 	}
 
+	collectEarly()
 	hosts, downloads, err := connections()
 	if err != nil {
 		return errors.Join(err, httpListener.Close(), grpcListener.Close(), operatorListener.Close())

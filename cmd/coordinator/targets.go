@@ -149,7 +149,11 @@ func failedTargets(ctx context.Context, client operatorv1.OperatorServiceClient,
 	var again []string
 	err := eachHost(ctx, client, func(h *operatorv1.Host) {
 		if h.Push != "" && h.Push != string(push.Pushed) {
-			again = append(again, h.Role+"="+h.Id)
+			name := h.Id
+			if h.Role != "" {
+				name = h.Role + "=" + name
+			}
+			again = append(again, name)
 		}
 	})
 	if err != nil {

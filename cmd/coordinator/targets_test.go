@@ -119,7 +119,7 @@ func TestHostsFromStandardInput(t *testing.T) {
 
 func TestRetryFailedMeansTheHostsWhoseLastPushFailed(t *testing.T) {
 	f := fiveHosts()
-	f.hosts = append(f.hosts, &operatorv1.Host{Id: "10.1.1.1", Name: "10.1.1.1", Role: "agent", Push: "auth"},
+	f.hosts = append(f.hosts[:0], &operatorv1.Host{Id: "10.1.1.1", Name: "10.1.1.1", Role: "agent", Push: "auth"},
 		&operatorv1.Host{Id: "10.1.1.2", Name: "10.1.1.2", Role: "agent", Push: "pushed"}, &operatorv1.Host{Id: "m1", Name: "m1", Role: "master", Push: "timeout"})
 	cmd := &cobra.Command{}
 	cmd.Flags().String("state", serveFake(t, f), "")
@@ -136,7 +136,7 @@ func TestRetryFailedMeansTheHostsWhoseLastPushFailed(t *testing.T) {
 	if _, err := failedTargets(t.Context(), client, []string{"a"}, nil); err == nil {
 		t.Error("hosts beside --retry-failed are passed over")
 	}
-	f.hosts = f.hosts[:2]
+	f.hosts = f.hosts[1:2]
 	if _, err := failedTargets(t.Context(), client, nil, nil); !errors.Is(err, fault.NotFound) {
 		t.Errorf("nothing failed: %v", err)
 	}

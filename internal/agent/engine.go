@@ -66,6 +66,8 @@ type Engine struct {
 	// clock is this host's, metadata its cloud's word on it.
 	clock    func() time.Time
 	metadata metadata
+	// cloud is what the metadata service told, nil before it was asked.
+	cloud map[string]string
 	// kept, if set, is called after each write of the journal: tests end the agent there.
 	kept func()
 }
@@ -158,7 +160,7 @@ var errLeave = errors.New("nothing more is wanted")
 // converse enrols if need be and then syncs with one coordinator until something goes wrong. It says whether the two
 // ever understood each other.
 func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, err error) {
-	f, err := facts(e.layout, e.seed.Coordinators, e.seed.Address, e.seed.Labels)
+	f, err := facts(e.layout, e.seed.Coordinators, e.seed.Address, e.withCloud(ctx, e.seed.Labels))
 	if err != nil {
 		return false, err
 	}

@@ -82,8 +82,10 @@ ExecCondition=+/bin/sh -c 'i=/var/lib/cloud/data/instance-id; test ! -e $i || gr
 	return durable.WriteFile(path, []byte(text), 0o644)
 }
 
-func (l Layout) guardDir(cluster string) string  { return l.units(cluster + "-.service.d") }
-func (l Layout) guardFile(cluster string) string { return l.units(cluster+"-.service.d", "instance.conf") }
+func (l Layout) guardDir(cluster string) string { return l.units(cluster + "-.service.d") }
+func (l Layout) guardFile(cluster string) string {
+	return l.units(cluster+"-.service.d", "instance.conf")
+}
 
 // unguard leaves drop-ins of the operator's own where they are.
 func (l Layout) unguard(cluster string) error {

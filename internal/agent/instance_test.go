@@ -43,7 +43,9 @@ func TestAnImageOfAnInstalledHostBecomesAHostOfItsOwn(t *testing.T) {
 		t.Errorf("the data that was moved aside is %q", got)
 	}
 	c := calls(t, l)
-	stopped := slices.IndexFunc(c, func(call string) bool { return strings.HasPrefix(call, "stop ") && strings.Contains(call, "demo-app.service") })
+	stopped := slices.IndexFunc(c, func(call string) bool {
+		return strings.HasPrefix(call, "stop ") && strings.Contains(call, "demo-app.service")
+	})
 	if stopped < 0 || !slices.Contains(c[stopped:], "restart --no-block bootstrap-agent.service") {
 		t.Errorf("systemctl was called with %q", c)
 	}

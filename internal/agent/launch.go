@@ -82,9 +82,7 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 		return "", localFault(err)
 	}
 	sd := systemd{l}
-	if err := sd.reload(ctx); err != nil {
-		return "", systemdFault(err)
-	}
+	// enable makes systemd read its units anew, too, which is what takes longest here.
 	if err := sd.enable(ctx, UnitName); err != nil {
 		return "", systemdFault(err)
 	}

@@ -88,7 +88,7 @@ func TestLaunchPutsTheAgentIntoPlaceAndStartsIt(t *testing.T) {
 	if read(t, l.binary()) != read(t, self) || read(t, l.seed()) != string(text) {
 		t.Error("the program or the seed is another")
 	}
-	if got, want := calls(t, l), []string{"daemon-reload", "enable bootstrap-agent.service", "restart --no-block bootstrap-agent.service"}; !slices.Equal(got, want) {
+	if got, want := calls(t, l), []string{"enable bootstrap-agent.service", "restart --no-block bootstrap-agent.service"}; !slices.Equal(got, want) {
 		t.Errorf("systemctl was called with %q, want %q", got, want)
 	}
 }
@@ -160,7 +160,7 @@ func TestLaunchMendsADamagedSeedAndIdentity(t *testing.T) {
 
 func TestLaunchSaysWhatSystemdSays(t *testing.T) {
 	s := newSite(t)
-	for _, verb := range []string{"daemon-reload", "enable", "restart"} {
+	for _, verb := range []string{"enable", "restart"} {
 		l := newRoot(t)
 		mend := tell(t, l, "fails", verb)
 		_, err := Launch(t.Context(), l, s.seed("loner"))

@@ -30,11 +30,7 @@ type metadata struct {
 func (m metadata) document(ctx context.Context) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxMetadata}
-	client := &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	client := m.client()
 	token, err := m.ask(ctx, client, http.MethodPut, "/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "60")
 	if err == nil {
 		token, err = m.ask(ctx, client, http.MethodGet, "/latest/dynamic/instance-identity/rsa2048", "X-aws-ec2-metadata-token", string(token))
@@ -44,6 +40,14 @@ func (m metadata) document(ctx context.Context) ([]byte, error) {
 			"the metadata service at %s gives no instance identity document", m.service).Because(err)
 	}
 	return token, nil
+}
+
+func (m metadata) client() *http.Client {
+	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxMetadata}
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 func (m metadata) ask(ctx context.Context, client *http.Client, method, path, header, value string) ([]byte, error) {

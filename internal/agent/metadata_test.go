@@ -148,7 +148,7 @@ func TestAnInstanceJoinsByItsDocumentAndInstalls(t *testing.T) {
 	signer := attesttest.NewSigner(time.Now())
 	s.generation.Attestation = &manifest.Attestation{AWS: &manifest.AWS{
 		Policies: map[string]manifest.AWSPolicy{"loners": {
-			Role: "loner", Accounts: []string{"123456789012"}, Regions: []string{"eu-central-1"}, Window: 30 * time.Minute,
+			Role: "loner", Accounts: []string{"123456789012"}, Regions: []string{"eu-central-1"}, Window: manifest.Span(30 * time.Minute),
 		}},
 		Certificates: map[string]string{"eu-central-1": string(signer.PEM)},
 	}}

@@ -77,7 +77,8 @@ func newRoot(t testing.TB) Layout {
 	t.Helper()
 	l := Layout{t.TempDir()}
 	must(t, os.Chmod(l.Root, 0o755))
-	for _, dir := range []string{"opt", "var/lib", "run/systemd/system", "usr/bin", "etc/systemd/system/multi-user.target.wants"} {
+	// With firmware that names no cloud, no metadata service is looked for.
+	for _, dir := range []string{"opt", "var/lib", "run/systemd/system", "usr/bin", "etc/systemd/system/multi-user.target.wants", "sys/class/dmi/id"} {
 		must(t, os.MkdirAll(l.at(dir), 0o755))
 	}
 	must(t, os.Symlink("/proc", l.at("proc")))

@@ -256,12 +256,12 @@ func TestAPolicyAdmits(t *testing.T) {
 		"just after the window":   {func(*manifest.AWSPolicy) {}, i.Pending.Add(30*time.Minute + 1), "more than 30m0s ago"},
 		"a clock a minute ahead":  {func(*manifest.AWSPolicy) {}, i.Pending.Add(-time.Minute), ""},
 		"a clock further ahead":   {func(*manifest.AWSPolicy) {}, i.Pending.Add(-time.Minute - 1), "which is to come"},
-		"a window that is longer": {func(p *manifest.AWSPolicy) { p.Window = 24 * time.Hour }, i.Pending.Add(23 * time.Hour), ""},
+		"a window that is longer": {func(p *manifest.AWSPolicy) { p.Window = manifest.Span(24 * time.Hour) }, i.Pending.Add(23 * time.Hour), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := manifest.AWSPolicy{
 				Role: "agent", Accounts: []string{"000000000001", "123456789012"}, Regions: []string{"eu-central-1"},
-				Images: []string{"ami-0123456789abcdef0"}, Window: 30 * time.Minute,
+				Images: []string{"ami-0123456789abcdef0"}, Window: manifest.Span(30 * time.Minute),
 			}
 			c.change(&p)
 			err := attest.Admit(p, i, c.now)

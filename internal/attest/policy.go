@@ -12,6 +12,7 @@ const early = time.Minute
 
 // Admit says whether a policy lets an instance join now. Its error is a Refused.
 func Admit(p manifest.AWSPolicy, i Instance, now time.Time) error {
+	window := time.Duration(p.Window)
 	switch {
 	case !slices.Contains(p.Accounts, i.Account):
 		return refuse("account %s is not one of %v", i.Account, p.Accounts)
@@ -21,8 +22,8 @@ func Admit(p manifest.AWSPolicy, i Instance, now time.Time) error {
 		return refuse("image %s is not one of %v", i.Image, p.Images)
 	case i.Pending.After(now.Add(early)):
 		return refuse("the instance was launched at %s, which is to come", i.Pending.UTC().Format(time.RFC3339))
-	case i.Pending.Before(now.Add(-p.Window)):
-		return refuse("the instance was launched at %s, more than %v ago", i.Pending.UTC().Format(time.RFC3339), p.Window)
+	case i.Pending.Before(now.Add(-window)):
+		return refuse("the instance was launched at %s, more than %v ago", i.Pending.UTC().Format(time.RFC3339), window)
 	}
 	return nil
 }

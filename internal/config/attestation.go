@@ -52,7 +52,7 @@ func (p *clusterParser) aws(c cursor) *manifest.AWS {
 }
 
 func (p *clusterParser) awsPolicy(c cursor, own map[string]string) manifest.AWSPolicy {
-	out := manifest.AWSPolicy{Window: defaultAWSWindow}
+	out := manifest.AWSPolicy{Window: manifest.Span(defaultAWSWindow)}
 	images := false
 	good := c.fields(
 		must("role", "write what the instances become", func(c cursor) { out.Role = p.policyRole(c) }),
@@ -66,7 +66,7 @@ func (p *clusterParser) awsPolicy(c cursor, own map[string]string) manifest.AWSP
 		may("labels", func(c cursor) { out.Labels = c.policyLabels() }),
 		may("window", func(c cursor) {
 			if d := c.duration(manifest.MaxAWSWindow); d > 0 {
-				out.Window = d
+				out.Window = manifest.Span(d)
 			}
 		}),
 	)
@@ -275,7 +275,7 @@ func (s *Site) attestation() []Explained {
 		if p.Labels != nil {
 			out = append(out, s.own(key+"labels", s.data("attestation", "aws", "policies", name, "labels")))
 		}
-		out = append(out, s.own(key+"window", short(p.Window)))
+		out = append(out, s.own(key+"window", short(time.Duration(p.Window))))
 	}
 	if a.AWS.Certificates != nil {
 		out = append(out, s.own("attestation.aws.certificates", s.data("attestation", "aws", "certificates")))

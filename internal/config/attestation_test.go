@@ -68,10 +68,10 @@ func TestPoliciesOfAttestation(t *testing.T) {
 		Policies: map[string]manifest.AWSPolicy{
 			"masters": {
 				Role: "master", Accounts: []string{"012345678901", "123456789012"}, Regions: []string{"eu-central-1", "xx-north-9"},
-				Images: []string{"ami-0123456789abcdef0", "ami-01234567"}, Window: 30 * time.Minute,
+				Images: []string{"ami-0123456789abcdef0", "ami-01234567"}, Window: manifest.Span(30 * time.Minute),
 			},
 			"spot-workers": {
-				Role: "agent", Accounts: []string{"012345678901"}, Regions: []string{"us-gov-west-1"}, Labels: map[string]string{"pool": "spot"}, Window: 2 * time.Hour,
+				Role: "agent", Accounts: []string{"012345678901"}, Regions: []string{"us-gov-west-1"}, Labels: map[string]string{"pool": "spot"}, Window: manifest.Span(2 * time.Hour),
 			},
 		},
 		Certificates: map[string]string{"xx-north-9": string(pem)},

@@ -61,6 +61,7 @@ func (e *editor) rewrite(raw map[string]any, pointer string, around declared) ma
 		}
 	}
 	e.presence(out, raw, pointer, around)
+	e.constants(out, raw, around)
 	return out
 }
 

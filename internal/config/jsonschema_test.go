@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -190,4 +191,33 @@ func (d *drawer) value(schema map[string]any) any {
 		return value
 	}
 	return rapid.SampledFrom([]any{int64(1), "abc", true, 0.5, []any{int64(1)}, map[string]any{}, int64(-3)}).Draw(d.T, "value")
+}
+
+// A constant is compared with the value after the defaults are filled in, so the schema must not compare it before.
+func TestClusterSchemaComparesConstantsWithDefaultsFilledIn(t *testing.T) {
+	const schema = `{properties: {a: {type: object, properties: {x: {type: number}, y: {type: integer, default: 0}}}}, not: {properties: {a: {%s}}, required: [a]}}`
+	for _, tt := range []struct {
+		constant, given string
+		loads           bool
+	}{
+		{"const: {x: 1}", "{x: 1}", true}, // never equal: y is always there
+		{"const: {x: 1, y: 0}", "{x: 1}", false},
+		{"const: {x: 1, y: 0}", "{x: 1, y: 0}", false},
+		{"const: {x: 1, y: 2}", "{x: 1}", true},
+		{"enum: [{x: 2, y: 0}, {x: 1, y: 0}]", "{x: 1}", false},
+		{"enum: [{x: 2}, {x: 1}]", "{x: 1}", true},
+	} {
+		bundle, problems := ParseBundleText(bundleFile, []byte(bundleRest+"parameters: "+fmt.Sprintf(schema, tt.constant)+"\n"))
+		if bundle == nil {
+			t.Fatal(problems)
+		}
+		text := "cluster: demo\nbundle: app\ncoordinator: {addresses: [10.0.0.1]}\nparameters: {a: " + tt.given + "}\n"
+		_, problems = ParseSite("cluster.yaml", []byte(text), bundle)
+		if loads := problems.Err() == nil; loads != tt.loads {
+			t.Errorf("%s of %s: loading says %v", tt.given, tt.constant, problems)
+		}
+		if err := editorOf(t, bundle).Validate(decodeYAML(t, text)); (err == nil) != tt.loads {
+			t.Errorf("%s of %s: the schema says %v", tt.given, tt.constant, err)
+		}
+	}
 }

@@ -197,9 +197,16 @@ func (s *Service) audited(ctx context.Context, actor Actor, kind, what string, d
 	return nil
 }
 
+// endsSoon is when people are told again and again that the CA ends, because the key that would renew it is elsewhere.
+const endsSoon = 90 * 24 * time.Hour
+
 // Tend renews what is due of the CA. While the old certificates serve, a failure is only logged.
 func (s *Service) Tend() {
 	if err := s.ca.Tend(s.clock()); err != nil {
 		s.log.Error("the CA was not renewed", "error", err)
+	}
+	if ends := s.ca.NotAfter(); ends.Sub(s.clock()) < endsSoon {
+		s.log.Warn("the CA ends soon; then nobody can join or renew", "ends", ends.UTC().Format(time.RFC3339),
+			"remedy", "coordinator ca import FILE brings the root's key back, and renews; coordinator ca show")
 	}
 }

@@ -1,8 +1,11 @@
 package coordinator_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -265,4 +268,34 @@ func TestRenewalsThatAreNeverShownFillNothing(t *testing.T) {
 		t.Errorf("%d records, before %d", now, before)
 	}
 	h.mustShow("10.0.0.2")
+}
+
+func TestTheEndOfTheCAIsSaidInTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		after time.Duration
+		want  bool
+	}{"at its beginning": {0, false}, "a year on": {365 * 24 * time.Hour, false}, "two months before": {670 * 24 * time.Hour, true}} {
+		var log bytes.Buffer
+		s := newSite(t)
+		dir := filepath.Join(t.TempDir(), "ca")
+		ca, err := identity.Create(dir, cluster, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := identity.RemoveRootKey(dir); err != nil {
+			t.Fatal(err)
+		}
+		core, err := coordinator.New(t.Context(), coordinator.Options{
+			Store: s.store, CA: ca, Generation: s.generation, Manifests: s.manifests, Clock: s.clock.Now, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.clock.advance(c.after)
+		core.Tend()
+		if said := strings.Contains(log.String(), "coordinator ca import FILE"); said != c.want {
+			t.Errorf("%s: %s", name, log.String())
+		}
+	}
 }

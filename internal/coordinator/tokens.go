@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -59,6 +60,12 @@ func tokenWords(r identity.TokenRecord) string {
 	}
 	if r.Host != "" {
 		words += ", host " + r.Host
+	}
+	for _, network := range r.CIDRs {
+		words += ", from " + network.String()
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Labels)) {
+		words += ", " + key + "=" + r.Labels[key]
 	}
 	return words
 }

@@ -14,10 +14,12 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
+	"math/big"
 	"net"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"muster/internal/identity"
 	"muster/internal/proof"
@@ -163,6 +165,86 @@ func TestCheckCSRRefuses(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), c.reason) {
 				t.Errorf("got %q, want it to say %q", err, c.reason)
+			}
+		})
+	}
+}
+
+// withKey is a request, signed by somebody, with the given SubjectPublicKeyInfo in it.
+func withKey(t *testing.T, algorithm pkix.AlgorithmIdentifier, key []byte) []byte {
+	t.Helper()
+	type spki struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	type info struct {
+		Version    int
+		Subject    asn1.RawValue
+		Key        spki
+		Attributes []asn1.RawValue `asn1:"tag:0,set"`
+	}
+	type signed struct {
+		Info      info
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	ecdsaSHA256 := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}}
+	der, err := asn1.Marshal(signed{
+		info{0, asn1.RawValue{FullBytes: []byte{0x30, 0}}, spki{algorithm, asn1.BitString{Bytes: key, BitLength: 8 * len(key)}}, nil},
+		ecdsaSHA256, asn1.BitString{Bytes: []byte{0x30, 6, 2, 1, 1, 2, 1, 1}, BitLength: 64},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func TestAbsurdKeysAreRefusedAtOnce(t *testing.T) {
+	p256 := pkix.AlgorithmIdentifier{
+		Algorithm:  asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1},
+		Parameters: asn1.RawValue{FullBytes: []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}},
+	}
+	rsaKey := func(bits, exponent int) []byte {
+		n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
+		der, err := asn1.Marshal(struct {
+			N *big.Int
+			E int
+		}{n.SetBit(n, 0, 1), exponent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	rsaAlgorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}
+	onCurve, err := newKey(t).PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := bytes.Clone(onCurve)
+	off[len(off)-1] ^= 1
+	for name, der := range map[string][]byte{
+		"the identity point":                  withKey(t, p256, []byte{0}),
+		"a point of zeros":                    withKey(t, p256, append([]byte{4}, make([]byte, 64)...)),
+		"a point beside the curve":            withKey(t, p256, off),
+		"a compressed point":                  withKey(t, p256, append([]byte{2}, onCurve[1:33]...)),
+		"half a point":                        withKey(t, p256, onCurve[:33]),
+		"no point":                            withKey(t, p256, nil),
+		"RSA of 16,384 bits":                  withKey(t, rsaAlgorithm, rsaKey(16384, 65537)),
+		"RSA of 60,000 bits":                  withKey(t, rsaAlgorithm, rsaKey(60_000, 65537)),
+		"RSA with the exponent 1":             withKey(t, rsaAlgorithm, rsaKey(2048, 1)),
+		"RSA with an exponent of 2^31 - 1":    withKey(t, rsaAlgorithm, rsaKey(8192, 1<<31-1)),
+		"a good point, signed by nobody":      withKey(t, p256, onCurve),
+		"a good point of an unknown curve":    withKey(t, pkix.AlgorithmIdentifier{Algorithm: p256.Algorithm, Parameters: asn1.RawValue{FullBytes: []byte{6, 3, 0x2b, 0x81, 4}}}, onCurve),
+		"a good point without a curve's name": withKey(t, pkix.AlgorithmIdentifier{Algorithm: p256.Algorithm}, onCurve),
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			csr, err := identity.CheckCSR(der)
+			if !errors.Is(err, identity.ErrCSR) || csr != nil {
+				t.Errorf("got %v", err)
+			}
+			if took := time.Since(began); took > 500*time.Millisecond {
+				t.Errorf("it took %v", took)
 			}
 		})
 	}

@@ -48,11 +48,11 @@ func places(dir string) (issuing, keyDir string, err error) {
 		} else if err != nil {
 			return "", "", &FileError{issuing, "cannot be read", restore, err}
 		}
-		same, err := sameFile(filepath.Join(dir, rootCertFile), filepath.Join(issuing, rootCertFile))
+		stays, err := rootStays(issuing)
 		if err != nil {
 			return "", "", err
 		}
-		if same {
+		if stays {
 			return issuing, dir, nil
 		}
 		return issuing, issuing, nil
@@ -60,16 +60,16 @@ func places(dir string) (issuing, keyDir string, err error) {
 	return dir, dir, nil
 }
 
-// sameFile says whether two files of the CA have the same content. One that is missing is not the same.
-func sameFile(a, b string) (bool, error) {
-	one, err := readFile(a, false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	} else if err != nil {
-		return false, err
+// rootStays says whether a rotation is of the intermediates alone. Then the key of the root is not moved.
+func rootStays(issuing string) (bool, error) {
+	path := filepath.Join(issuing, crossFile)
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	case err != nil:
+		return false, &FileError{path, "cannot be read", restore, err}
 	}
-	other, err := readFile(b, false)
-	return bytes.Equal(one, other), err
+	return false, nil
 }
 
 func readRotation(dir, next string, issuing authority) (*rotation, error) {
@@ -238,34 +238,22 @@ func rollForward(dir string) error {
 		return nil
 	}
 	fail := func(err error) error { return fmt.Errorf("finishing the rotation of the CA: %w", err) }
-	same, err := sameFile(filepath.Join(dir, rootCertFile), filepath.Join(finished, rootCertFile))
+	stays, err := rootStays(finished)
 	if err != nil {
 		return err
 	}
-	files := []struct {
-		name string
-		mode os.FileMode
-	}{{rootKeyFile, 0o600}, {rootCertFile, 0o644}}
-	if same {
-		files = files[1:] // the key is not in finished: it stays where it is
-	}
+	names := []string{"root"}
 	for _, p := range purposes {
-		files = append(files, struct {
-			name string
-			mode os.FileMode
-		}{p.file + ".key", 0o600}, struct {
-			name string
-			mode os.FileMode
-		}{p.file + ".crt", 0o644})
+		names = append(names, p.file)
 	}
-	for _, f := range files {
-		text, err := readFile(filepath.Join(finished, f.name), f.mode == 0o600)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = durable.RemoveAll(filepath.Join(dir, f.name)) // the root's key, when it was taken away meanwhile
-		} else if err == nil {
-			err = durable.WriteFile(filepath.Join(dir, f.name), text, f.mode)
+	for _, name := range names {
+		key, cert := name+".key", name+".crt"
+		if name != "root" || !stays {
+			if err := replace(filepath.Join(finished, key), filepath.Join(dir, key), 0o600); err != nil {
+				return fail(err)
+			}
 		}
-		if err != nil {
+		if err := replace(filepath.Join(finished, cert), filepath.Join(dir, cert), 0o644); err != nil {
 			return fail(err)
 		}
 	}
@@ -273,6 +261,18 @@ func rollForward(dir string) error {
 		return fail(err)
 	}
 	return nil
+}
+
+// replace lets a file be what another is, also when that was taken away.
+func replace(from, to string, mode os.FileMode) error {
+	text, err := readFile(from, mode == 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return durable.RemoveAll(to)
+	}
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(to, text, mode)
 }
 
 // Fingerprint names a certificate, given in DER: its SHA-256 in hexadecimal.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -249,8 +250,8 @@ func copyTree(t testing.TB, from string) string {
 	return to
 }
 
-// Every state of the directory that a rotation passes through is seen by watching it from outside: one file at a time
-// appears, changes or goes. A crash leaves one of them.
+// The states that a crash can leave: a rotation is one rename, and its end another, after which one file at a time takes
+// its place.
 func TestARotationCanBeEndedAnywhere(t *testing.T) {
 	for name, intermediates := range map[string]bool{"root": false, "intermediates": true} {
 		for keyName, taken := range map[string]bool{"key here": false, "key taken away": true} {
@@ -295,6 +296,52 @@ func TestARotationCanBeEndedAnywhere(t *testing.T) {
 				must(t, os.Rename(filepath.Join(step, "finished"), filepath.Join(step, durable.TempPrefix+"x")))
 				check(t, "tidied up", step, old, fresh, false, true)
 			})
+		}
+	}
+}
+
+const rotatingDir = "MUSTER_TEST_ROTATING_DIR"
+
+// TestMain turns the test binary into the process that TestAKilledRotationLeavesACA kills.
+func TestMain(m *testing.M) {
+	dir := os.Getenv(rotatingDir)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	ca, err := identity.Open(dir, cluster, start)
+	for i := 0; err == nil; i++ {
+		if err = ca.Rotate(i%3 == 2, start); err == nil || errors.Is(err, fault.Conflict) {
+			err = ca.Finish()
+		}
+	}
+	panic(err)
+}
+
+func TestAKilledRotationLeavesACA(t *testing.T) {
+	_, dir := newCA(t, start)
+	for round := range 25 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), rotatingDir+"="+dir)
+		var said bytes.Buffer
+		cmd.Stderr = &said
+		must(t, cmd.Start())
+		time.Sleep(time.Duration(40+13*round%60) * time.Millisecond)
+		must(t, cmd.Process.Kill())
+		_ = cmd.Wait()
+		if said.Len() > 0 {
+			t.Fatalf("round %d: %s", round, said.Bytes())
+		}
+		for name, open := range map[string]func(string, string, time.Time) (*identity.CA, error){"load": identity.Load, "open": identity.Open} {
+			ca, err := open(dir, cluster, start)
+			if err != nil {
+				t.Fatalf("round %d, %s: %v", round, name, err)
+			}
+			if !talks(t, serverConfig(t, ca, start), clientConfig(t, ca, hostCertificate(t, ca, start), start)) {
+				t.Fatalf("round %d, %s: a host is not served", round, name)
+			}
+		}
+		if _, err := identity.RootKey(dir); err != nil {
+			t.Fatalf("round %d: the root's key: %v", round, err)
 		}
 	}
 }

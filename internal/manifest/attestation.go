@@ -30,7 +30,20 @@ type AWSPolicy struct {
 	Images []string          `json:"images,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
 	// Window is for how long after its launch an instance may join.
-	Window time.Duration `json:"window"`
+	Window Span `json:"window"`
+}
+
+// Span is a duration that JSON has as text, such as 30m0s, for people who compare generations.
+type Span time.Duration
+
+// MarshalText writes it as time.Duration prints.
+func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration takes.
+func (s *Span) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	*s = Span(d)
+	return err
 }
 
 // MaxAWSWindow is the longest window; after that a document is no better than a token that was left lying about.
@@ -83,8 +96,8 @@ func (p AWSPolicy) validate(roles []RoleEntry) error {
 		return fmt.Errorf("it is not bound to accounts and regions")
 	case roles[at].Count > 0 && len(p.Images) == 0:
 		return fmt.Errorf("the counted role %s needs images, too", p.Role)
-	case p.Window <= 0 || p.Window > MaxAWSWindow:
-		return fmt.Errorf("window %v", p.Window)
+	case p.Window <= 0 || time.Duration(p.Window) > MaxAWSWindow:
+		return fmt.Errorf("window %v", time.Duration(p.Window))
 	}
 	for what, list := range map[string]struct {
 		values []string

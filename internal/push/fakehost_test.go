@@ -26,6 +26,10 @@ type fakeHost struct {
 	loginHangs bool
 	// session serves what follows the exec request; nil means that the request is never answered.
 	session func(ssh.Channel)
+	// configure changes how the server lets people in; wrap changes its connections. Both may be nil.
+	configure func(*ssh.ServerConfig)
+	wrap      func(net.Conn) net.Conn
+	question  string
 
 	logins   atomic.Int32
 	lateRead atomic.Int64 // bytes read after the last write
@@ -78,6 +82,12 @@ func (h *fakeHost) serve(conn net.Conn) {
 		return nil, nil
 	}}
 	config.AddHostKey(h.signer)
+	if h.configure != nil {
+		h.configure(config)
+	}
+	if h.wrap != nil {
+		conn = h.wrap(conn)
+	}
 	_, channels, requests, err := ssh.NewServerConn(&countingConn{Conn: conn, late: &h.lateRead}, config)
 	if err != nil {
 		return

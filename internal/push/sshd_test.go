@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,12 +35,32 @@ type sshServer struct {
 	user    string
 	hostKey ssh.PublicKey
 	key     string // identity file
+	log     *lockedBuffer
+	process *os.Process
 	known   string // known hosts file
 }
 
 // startSSHD runs an OpenSSH server on a loopback port with lines added to its configuration.
 func startSSHD(t testing.TB, lines ...string) *sshServer {
 	t.Helper()
+	return startSSHDWith(t, "", lines...)
+}
+
+// hide is a setup in which the host has no such programs.
+func hide(programs ...string) string {
+	var b strings.Builder
+	for _, p := range programs {
+		fmt.Fprintf(&b, "[ ! -e /usr/bin/%[1]s ] || mount --bind /dev/null /usr/bin/%[1]s\n", p)
+	}
+	return b.String()
+}
+
+// startSSHDWith runs the server with file systems of its own, which the shell script setup changes as root.
+func startSSHDWith(t testing.TB, setup string, lines ...string) *sshServer {
+	t.Helper()
+	if setup != "" && os.Getuid() != 0 {
+		t.Skip("SKIPPED: A HOST WITH MOUNTS OF ITS OWN NEEDS root (sudo scripts/test)")
+	}
 	sshd, err := exec.LookPath("/usr/sbin/sshd")
 	if err != nil {
 		t.Skip("SKIPPED: THE SSH PUSH IS NOT TESTED AGAINST OpenSSH: /usr/sbin/sshd is missing; install openssh-server")
@@ -77,17 +98,22 @@ func startSSHD(t testing.TB, lines ...string) *sshServer {
 	}, lines...)
 	write(t, filepath.Join(s.dir, "config"), strings.Join(config, "\n")+"\n", 0o600)
 
-	var log bytes.Buffer
+	s.log = &lockedBuffer{}
 	cmd := exec.Command(sshd, "-f", filepath.Join(s.dir, "config"), "-D", "-e")
-	cmd.Stderr = &log
+	if setup != "" {
+		// What is mounted goes with the last process of the namespace.
+		cmd = exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "/bin/sh", "-ec", setup + `exec "$@"`, "sh"}, cmd.Args...)...)
+	}
+	cmd.Stderr = s.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.process = cmd.Process
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Log(log.String())
+			t.Log(s.log.String())
 		}
 	})
 	eventually(t, "sshd listens", func() bool {
@@ -99,6 +125,24 @@ func startSSHD(t testing.TB, lines ...string) *sshServer {
 		return true
 	})
 	return s
+}
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
 func (s *sshServer) address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }

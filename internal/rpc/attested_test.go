@@ -33,7 +33,7 @@ func onAWS(o *coordinator.Options) {
 	policy := func(role manifest.Role) manifest.AWSPolicy {
 		return manifest.AWSPolicy{
 			Role: role, Accounts: []string{"123456789012"}, Regions: []string{"eu-central-1"}, Images: []string{"ami-0123456789abcdef0"},
-			Window: 30 * time.Minute, Labels: map[string]string{"pool": "spot"},
+			Window: manifest.Span(30 * time.Minute), Labels: map[string]string{"pool": "spot"},
 		}
 	}
 	anyImage := policy("agent")
@@ -447,7 +447,7 @@ func TestAGenerationWithAnAttestationThatIsNotOne(t *testing.T) {
 		}, "not bound to accounts"},
 		"a long window": {func(a *manifest.AWS) {
 			p := a.Policies["workers"]
-			p.Window = 25 * time.Hour
+			p.Window = manifest.Span(25 * time.Hour)
 			a.Policies["workers"] = p
 		}, "window 25h"},
 		"an unknown role":               {func(a *manifest.AWS) { a.Policies["x"] = manifest.AWSPolicy{Role: "x"} }, `unknown role "x"`},

@@ -13,14 +13,14 @@ import (
 const (
 	// Connections that have shown no certificate, and how long one may have been there when it loses its place to a
 	// newcomer because there are so many. An enrolment takes a few round trips.
-	maxStrangers     = 1024
+	maxStrangers     = 2048
 	strangerPatience = 250 * time.Millisecond
 	// An identity has so many connections, and one that comes again ends its oldest. A bootstrap agent has one, and for a
 	// moment two when it renews. An operator has as many as commands run.
 	perHost     = 3
 	perOperator = 32
 	// callsAtATime bounds what one host has under way on all of them. A bootstrap agent makes one call at a time.
-	callsAtATime = 8
+	callsAtATime = 16
 	// handshakeBytes is what a handshake may take, a host's certificates included; with P-256 that is some 3 KiB.
 	handshakeBytes = 24 << 10
 	// grpcBuffer is what gRPC keeps for a connection that is read from, and while it is written to. Most messages of

@@ -104,7 +104,7 @@ func newSite(t testing.TB, change ...func(*coordinator.Options)) *site {
 	must(err)
 	operatorListener, err := rpc.ListenOperator(s.socket)
 	must(err)
-	go func() { _ = door.Serve(counting{listener, &s.read}) }()
+	go func() { _ = door.Serve(rpc.Bounded(counting{listener, &s.read}, 4096)) }()
 	go func() { _ = operatorDoor.Serve(operatorListener) }()
 	t.Cleanup(func() {
 		door.Stop()

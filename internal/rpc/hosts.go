@@ -31,7 +31,7 @@ const (
 	// maxMessage bounds what a host may send. Whoever has no certificate yet is bounded further: see stranger.
 	maxMessage    = 1 << 20
 	enrolTimeout  = 15 * time.Second
-	enrolsAtATime = 512
+	enrolsAtATime = maxStrangers
 )
 
 // NewHostServer is the door to the network: for hosts, which enrol without a certificate and sync with one, and for
@@ -47,6 +47,7 @@ func NewHostServer(core *coordinator.Service, tlsConfig *tls.Config) (*grpc.Serv
 		grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(16),
+		grpc.InTapHandle(countStreams(core)),
 		grpc.MaxHeaderListSize(16<<10),
 		grpc.ConnectionTimeout(10*time.Second),
 		grpc.ReadBufferSize(grpcBuffer), grpc.WriteBufferSize(grpcBuffer), grpc.SharedWriteBuffer(true),
@@ -67,12 +68,13 @@ func tlsInfo(ctx context.Context) (credentials.TLSInfo, bool) {
 	if !ok {
 		return credentials.TLSInfo{}, false
 	}
-	known, ok := p.AuthInfo.(acquainted)
-	if ok {
-		return known.TLSInfo, true
+	switch info := p.AuthInfo.(type) {
+	case acquainted:
+		return info.TLSInfo, true
+	case strangerInfo:
+		return info.TLSInfo, true
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	return info, ok
+	return credentials.TLSInfo{}, false
 }
 
 type enrolmentDoor struct {
@@ -209,7 +211,7 @@ func (d *syncDoor) turn(ctx context.Context) (leave func(), err error) {
 	if ok {
 		return leave, nil
 	}
-	if err := d.core.Denied(ctx, actor(ctx), "call-denied", "too many calls at once"); err != nil {
+	if err := d.core.Denied(ctx, actor(ctx), "limit-reached", "too many calls at once"); err != nil {
 		return nil, err
 	}
 	return nil, status.Error(codes.ResourceExhausted, "this host has too many calls under way")

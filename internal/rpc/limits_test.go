@@ -93,15 +93,15 @@ func TestHeadersAreBounded(t *testing.T) {
 	}
 }
 
-// flood opens silent enrolments, 16 a connection, and answers how to end them.
+// flood opens silent enrolments, 4 a connection, and answers how to end them.
 func flood(s *site, streams int) (end func()) {
 	s.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var conns []*grpc.ClientConn
-	for range (streams + 15) / 16 {
+	for range (streams + 3) / 4 {
 		conn := s.connect(nil)
 		conns = append(conns, conn)
-		for range 16 {
+		for range 4 {
 			stream, err := enrolmentv1.NewEnrolmentServiceClient(conn).Enroll(ctx)
 			if err != nil {
 				s.Fatal(err)

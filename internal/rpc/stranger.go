@@ -8,14 +8,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	"muster/internal/coordinator"
 )
 
 const (
 	// A stranger can do nothing but enrol, for which a few KiB and a moment are enough. gRPC would buffer maxMessage for
 	// it before anything of ours is asked, on any number of connections that stay open for as long as they like.
-	strangerBytes = 64 << 10
-	strangerTime  = 2 * enrolTimeout
+	strangerBytes   = 64 << 10
+	strangerStreams = 4
+	strangerTime    = 2 * enrolTimeout
 )
 
 // strangerCredentials are TLS with bounds for the connections that show no certificate.
@@ -41,7 +48,39 @@ func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		known(raw, info.State.VerifiedChains[0][0])
 		return conn, acquainted{info, new(atomic.Bool)}, nil
 	}
-	return &stranger{Conn: conn, left: strangerBytes, end: time.AfterFunc(c.time, func() { _ = conn.Close() })}, auth, nil
+	s := &stranger{Conn: conn, left: strangerBytes, end: time.AfterFunc(c.time, func() { _ = conn.Close() })}
+	if info, ok := auth.(credentials.TLSInfo); ok {
+		auth = strangerInfo{info, s}
+	}
+	return s, auth, nil
+}
+
+// strangerInfo is what is known of a connection that shows no certificate.
+type strangerInfo struct {
+	credentials.TLSInfo
+	*stranger
+}
+
+// countStreams ends a stranger's connection when it opens more streams than an enrolment takes. gRPC asks before it
+// spends anything on a stream.
+func countStreams(core *coordinator.Service) tap.ServerInHandle {
+	return func(ctx context.Context, _ *tap.Info) (context.Context, error) {
+		p, ok := peer.FromContext(ctx)
+		if !ok {
+			return ctx, nil
+		}
+		info, ok := p.AuthInfo.(strangerInfo)
+		if !ok || info.streams.Add(1) <= strangerStreams {
+			return ctx, nil
+		}
+		if info.over.CompareAndSwap(false, true) {
+			_ = info.end.Reset(0) // closes it, for which the reader here need not wait
+			if err := core.Denied(ctx, coordinator.Actor{From: peerAddress(ctx).String()}, "limit-reached", "a caller without a certificate opened too many streams"); err != nil {
+				core.Trouble(err)
+			}
+		}
+		return ctx, status.Error(codes.ResourceExhausted, errStranger.Error())
+	}
 }
 
 func (c strangerCredentials) Clone() credentials.TransportCredentials {
@@ -55,14 +94,16 @@ func (strangerCredentials) ClientHandshake(context.Context, string, net.Conn) (n
 // stranger is a connection without a certificate. One goroutine reads from it.
 type stranger struct {
 	net.Conn
-	left int
-	end  *time.Timer
+	left    int
+	end     *time.Timer
+	streams atomic.Int32
+	over    atomic.Bool
 }
 
 var errStranger = errors.New("more than an enrolment takes")
 
 func (s *stranger) Read(p []byte) (int, error) {
-	if s.left == 0 {
+	if s.left == 0 || s.over.Load() {
 		return 0, errStranger
 	}
 	n, err := s.Conn.Read(p[:min(len(p), s.left)])

@@ -5,7 +5,9 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -304,4 +306,18 @@ func FuzzEnvelope(f *testing.F) {
 			t.Errorf("believed %q", data)
 		}
 	})
+}
+
+// Opening a pipe that nobody writes to would wait for ever.
+func TestAPipeIsNoKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sign.ReadPrivate(path); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := sign.ReadPublic(path); err == nil {
+		t.Error("no error")
+	}
 }

@@ -93,6 +93,7 @@ attach_disk() {
     fi
     if ! mountpoint -q "$disk/root"; then
         mkdir -p "$disk/disk/upper" "$disk/disk/work"
+        [[ -e $disk/disk/ready || -z $(setting "$host" image-of) ]] || copy_disk "$(setting "$host" image-of)" "$disk/disk/upper"
         # redirect_dir: directories of the image can be renamed, as on any disk.
         mount -t overlay -o "lowerdir=$image,upperdir=$disk/disk/upper,workdir=$disk/disk/work,redirect_dir=on" muster-lab "$disk/root"
     fi
@@ -103,21 +104,35 @@ attach_disk() {
     echo "host$host,$(address "$host") $(cut -d' ' -f1,2 "$disk/root/etc/ssh/ssh_host_ed25519_key.pub")" >"$(state "$host")/known_host"
 }
 
+# With all that overlayfs keeps in attributes. Both stand on the same image.
+copy_disk() {   # copy_disk FROM DIRECTORY
+    must_exist "$1"
+    is_stopped "$1" || die "host$1 is up: an image is made of a host that is down ('lab kill $1')"
+    cp -a "$(disk "$1")/disk/upper/." "$2"
+}
+
+# An image of another host has that host's machine-id, as images do; only what would keep the lab from the host is new.
 give_identity() {
     local host=$1 root=$2 user_data seed=$2/var/lib/cloud/seed/nocloud
     user_data=$(state "$host")/user-data
     echo "host$host" >"$root/etc/hostname"
     printf '127.0.0.1\tlocalhost\n%s\thost%s\n' "$(address "$host")" "$host" >"$root/etc/hosts"
-    tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
+    [[ -n $(setting "$host" image-of) ]] || tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
+    rm -f "$root"/etc/ssh/ssh_host_ed25519_key*
     ssh-keygen -q -t ed25519 -N '' -C "root@host$host" -f "$root/etc/ssh/ssh_host_ed25519_key"
     install -m 600 -o 1000 -g 1000 "$STATE/key.pub" "$root/home/admin/.ssh/authorized_keys"
     if [[ $(setting "$host" requiretty) == yes ]]; then
         (umask 337; echo 'Defaults requiretty' >"$root/etc/sudoers.d/requiretty")
     fi
-    if [[ $(setting "$host" kind) == cloud-init ]]; then
+    if [[ $(setting "$host" ec2) == yes ]]; then
+        # Without a DHCP client, cloud-init takes the network that the lab has made.
+        rm -f "$root/usr/sbin/dhclient"
+        printf 'datasource_list: [Ec2]\ndatasource: {Ec2: {max_wait: 60, timeout: 5}}\n' >"$root/etc/cloud/cloud.cfg.d/95-ec2.cfg"
+        printf 'ec2%s\n' "$(cut -c4- /proc/sys/kernel/random/uuid)" >"$(state "$host")/hypervisor-uuid"
+    elif [[ $(setting "$host" kind) == cloud-init ]]; then
         mkdir -p "$seed"
         cp "$user_data" "$seed/user-data"
-        printf 'instance-id: i-host%s-%s\nlocal-hostname: host%s\n' "$host" "$(cut -c1-8 "$root/etc/machine-id")" "$host" >"$seed/meta-data"
+        printf 'instance-id: i-host%s-%s\nlocal-hostname: host%s\n' "$host" "$(cut -c1-8 /proc/sys/kernel/random/uuid)" "$host" >"$seed/meta-data"
         printf 'version: 2\nethernets:\n  eth0:\n    addresses: [%s/24]\n' "$(address "$host")" >"$seed/network-config"
     else
         touch "$root/etc/cloud/cloud-init.disabled"
@@ -141,6 +156,8 @@ check_settings() {
     [[ -z ${LIGHT[$host]:-} || $have == light ]] || refuse_change "$host" --no-systemd
     [[ -z ${REQUIRETTY[$host]:-} || $(setting "$host" requiretty) == yes ]] || refuse_change "$host" --requiretty
     [[ -z ${DISK[$host]:-} || $(setting "$host" disk) == "${DISK[$host]}" ]] || refuse_change "$host" --disk
+    [[ -z ${EC2[$host]:-} || $(setting "$host" ec2) == yes ]] || refuse_change "$host" --ec2
+    [[ -z ${IMAGE_OF[$host]:-} || $(setting "$host" image-of) == "${IMAGE_OF[$host]}" ]] || refuse_change "$host" --image-of
     [[ -z ${USER_DATA[$host]:-} ]] || cmp -s "${USER_DATA[$host]}" "$(state "$host")/user-data" || refuse_change "$host" --user-data
 }
 refuse_change() { die "host$1 exists and was made without this $2: remove it with 'lab down $1', then try again"; }
@@ -151,7 +168,7 @@ create_host() {
     remove_host "$host"   # what a crash may have left
     if [[ -e $(disk "$host") ]]; then die "$(disk "$host") exists, and the lab cannot remove it"; fi
     [[ -z ${LIGHT[$host]:-} ]] || kind=light
-    [[ -z ${USER_DATA[$host]:-} ]] || kind=cloud-init
+    [[ -z ${USER_DATA[$host]:-}${EC2[$host]:-} ]] || kind=cloud-init
     # Renamed when complete, so that no half-made host is ever seen.
     new=$STATE/new-host$host
     rm -rf "$new"
@@ -159,6 +176,8 @@ create_host() {
     echo "$kind" >"$new/kind"
     echo "$IMAGE" >"$new/image"
     [[ -z ${REQUIRETTY[$host]:-} ]] || echo yes >"$new/requiretty"
+    [[ -z ${EC2[$host]:-} ]] || echo yes >"$new/ec2"
+    [[ -z ${IMAGE_OF[$host]:-} ]] || echo "${IMAGE_OF[$host]}" >"$new/image-of"
     [[ -z ${DISK[$host]:-} ]] || echo "${DISK[$host]}" >"$new/disk"
     [[ -z ${USER_DATA[$host]:-} ]] || cp "${USER_DATA[$host]}" "$new/user-data"
     mv "$new" "$(state "$host")"
@@ -201,8 +220,10 @@ run_host() {
 
 run_os() {
     local host=$1 root
+    local -a more=()
     root=$(disk "$host")/root
     join_cgroup "$host" os
+    [[ $(setting "$host" ec2) != yes ]] || more+=("--bind-ro=$(state "$host")/hypervisor-uuid:/sys/hypervisor/uuid")
     if [[ $(setting "$host" kind) == light ]]; then
         exec nsenter --net="/run/netns/$(namespace "$host")" \
             unshare --mount --pid --uts --ipc --cgroup --fork --kill-child "$LAB" _enter_light "$host" "$root"
@@ -212,7 +233,7 @@ run_os() {
     exec env -i --default-signal PATH="$PATH" SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network SYSTEMD_NSPAWN_TMPFS_TMP=0 \
         systemd-nspawn --quiet --boot --directory="$root" --machine="muster-host$host" --hostname="host$host" \
         --register=no --keep-unit --network-namespace-path="/run/netns/$(namespace "$host")" \
-        --capability=CAP_NET_ADMIN,CAP_NET_RAW --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
+        --capability=CAP_NET_ADMIN,CAP_NET_RAW --resolv-conf=off --timezone=off --link-journal=no --console=read-only "${more[@]}" \
         systemd.show_status=yes   # on the console: what a host that does not come was doing
 }
 

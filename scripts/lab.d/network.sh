@@ -86,6 +86,7 @@ _build_host_network() {
 	addr add $(address "$host")/24 broadcast + dev eth0
 	link set eth0 up
 	END
+    [[ $(setting "$host" ec2) != yes ]] || ip -n "$ns" addr add 169.254.169.254/32 dev lo
     ip link set "$link" master $BRIDGE
     [[ -e $STATE/host$host/partitioned ]] || ip link set "$link" up
 }

@@ -58,7 +58,7 @@ func TestTheDatacenterIsInstalledAndWorks(t *testing.T) {
 	order := filepath.Join(t.TempDir(), "order")
 	writeFile(t, order, "restart everything\n")
 	key := signOrder(t, order)
-	l, c := newDatacenter(t, "cluster.yaml", "superuser_name: operator", "superuser_name: operator\n  superuser_ssh_key: "+key)
+	l, c := newDatacenter(t, "cluster.yaml", "superuser_name: operator", "superuser_name: operator\n  bus_ping_interval: 1s\n  superuser_ssh_key: "+key)
 	l.up(6)
 	before := make(map[int]tree)
 	for _, host := range []int{1, 4, 6} {

@@ -38,7 +38,10 @@ type host struct {
 	ChecksCritical                                                       int       `json:"checks_critical"`
 	LastSeen                                                             time.Time `json:"last_seen"`
 	Enrolled, Done                                                       *time.Time
-	Facts                                                                struct{ OS, Kernel, Architecture string }
+	Facts                                                                struct {
+		OS, Kernel, Architecture, Zone string
+		Labels                         map[string]string
+	}
 }
 
 func (h host) String() string {

@@ -1,0 +1,223 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	enrolmentv1 "muster/proto/muster/enrolment/v1"
+	operatorv1 "muster/proto/muster/operator/v1"
+	syncv1 "muster/proto/muster/sync/v1"
+)
+
+func TestAStrangersConnectionIsForAFewStreams(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	token := s.token("agent", 1)
+	before := s.state()
+	conn := s.connect(nil)
+	client := enrolmentv1.NewEnrolmentServiceClient(conn)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var open []enrolmentv1.EnrolmentService_EnrollClient
+	for range 5 {
+		stream, err := client.Enroll(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, stream)
+	}
+	for i, stream := range open {
+		_, err := stream.Recv()
+		if code := status.Code(err); code != codes.Unavailable && code != codes.ResourceExhausted {
+			t.Errorf("stream %d: %v", i, err)
+		}
+	}
+	s.wantState(before)
+	s.wantEvent("limit-reached", "too many streams")
+	s.enrol(1, token)
+}
+
+// A host that was cloned, or is hostile, has no more connections than one that comes back: the oldest goes.
+func TestAHostHasAFewConnections(t *testing.T) {
+	t.Parallel()
+	h := newSite(t).join("agent", 1)
+	other := h.join("agent", 2)
+	var waiting []<-chan answer
+	key := h.cert.PrivateKey.(*ecdsa.PrivateKey)
+	d := h.says(syncv1.Phase_PHASE_PREFLIGHT)
+	waiting = append(waiting, h.waits(d.Id))
+	elsewhere := other.waits(other.says(syncv1.Phase_PHASE_PREFLIGHT).Id)
+	for range 3 {
+		again := h.host(h.id, h.cert.Certificate, key)
+		again.says(syncv1.Phase_PHASE_PREFLIGHT)
+		waiting = append(waiting, again.waits(d.Id))
+	}
+	wantCode(t, soon(t, waiting[0]).err, codes.Unavailable, "")
+	for _, c := range append(waiting[1:], elsewhere) {
+		select {
+		case a := <-c:
+			t.Errorf("it ended: %v", a.err)
+		default:
+		}
+	}
+}
+
+func TestAHostHasAFewCallsAtATime(t *testing.T) {
+	t.Parallel()
+	h := newSite(t).join("agent", 1)
+	other := h.join("agent", 2)
+	d := h.says(syncv1.Phase_PHASE_PREFLIGHT)
+	before := h.state()
+	again := h.host(h.id, h.cert.Certificate, h.cert.PrivateKey.(*ecdsa.PrivateKey))
+	var refused atomic.Int32
+	var calls []<-chan answer
+	for range 12 {
+		calls = append(calls, h.waits(d.Id), again.waits(d.Id))
+	}
+	for deadline := time.Now().Add(10 * time.Second); refused.Load() < 8; time.Sleep(10 * time.Millisecond) {
+		for _, c := range calls {
+			select {
+			case a := <-c:
+				wantCode(t, a.err, codes.ResourceExhausted, "too many calls under way")
+				refused.Add(1)
+			default:
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of 24 calls are refused, want 8", refused.Load())
+		}
+	}
+	h.wantState(before)
+	h.wantEvent("limit-reached", "too many calls at once")
+	if _, err := other.sync(&syncv1.SyncRequest{}); err != nil {
+		t.Errorf("another host: %v", err)
+	}
+}
+
+// A flood by one token, leaked or guessed at, does not keep out those who come with another, and with a wrong secret not
+// even those with the right one.
+func TestAFloodByOneTokenStarvesNoOther(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	leaked, wanted := s.token("public-agent", 1<<20), s.token("agent", 3)
+	end := len(wanted)
+	guessed := wanted[:end-2] + map[bool]string{true: "Q", false: "A"}[wanted[end-2] != 'Q'] + wanted[end-1:]
+	stop := make(chan struct{})
+	var flood sync.WaitGroup
+	var n, tries, admitted atomic.Int64
+	for i := range 24 {
+		flood.Go(func() {
+			token := []string{leaked, guessed}[i%2]
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				conn := s.connect(nil)
+				if resp, err := s.attempt(conn, int(100+n.Add(1)), token); err == nil && resp.GetCredential() != nil {
+					admitted.Add(1)
+					if token == guessed {
+						t.Error("a wrong secret is let in")
+					}
+				}
+				tries.Add(1)
+				_ = conn.Close()
+			}
+		})
+	}
+	for number := range 3 {
+		began := time.Now()
+		s.enrol(number, wanted)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}
+	close(stop)
+	flood.Wait()
+	if tries.Load() < 24 || admitted.Load() == 0 {
+		t.Errorf("%d tries, %d let in: that is no flood", tries.Load(), admitted.Load())
+	}
+	tokens, err := s.operator.ListTokens(t.Context(), &operatorv1.ListTokensRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range tokens.Tokens {
+		if strings.Contains(wanted, token.Id) && token.Uses != 3 {
+			t.Errorf("%d uses, want 3", token.Uses)
+		}
+	}
+	s.wantEvent("enrolment-denied", "wrong secret")
+}
+
+// attempt is a whole dialogue, however it ends.
+func (s *site) attempt(conn *grpc.ClientConn, n int, token string) (*enrolmentv1.EnrollResponse, error) {
+	d := begin(s, conn)
+	d.say(d.hello())
+	resp, err := d.stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	d.nonce = resp.GetChallenge().GetNonce()
+	d.say(d.proof(n, token, d.exporter()))
+	return d.stream.Recv()
+}
+
+// What a handshake may take is bounded before anything is known of who is there.
+func TestAHandshakeThatIsTooLongOrNoneIsEnded(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	before := s.state()
+	for name, sent := range map[string][]byte{
+		"nonsense":                      []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		"a record that announces 16 MB": append([]byte{22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff}, make([]byte, 64<<10)...),
+		"a message in endless records":  bytes.Repeat(append([]byte{22, 3, 1, 0x10, 0}, make([]byte, 4096)...), 64),
+	} {
+		read := s.read.Load()
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write(sent)
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		var timeout net.Error
+		if _, err := io.Copy(io.Discard, conn); errors.As(err, &timeout) && timeout.Timeout() {
+			t.Errorf("%s: the connection is still open", name)
+		}
+		conn.Close()
+		if n := s.read.Load() - read; n > 32<<10 {
+			t.Errorf("%s: %d bytes were taken in", name, n)
+		}
+	}
+	s.wantState(before)
+}
+
+// Whoever speaks an older TLS, or offers another protocol, is not spoken to.
+func TestAnOlderTLSIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for name, config := range map[string]*tls.Config{
+		"TLS 1.2":          {MaxVersion: tls.VersionTLS12, NextProtos: []string{"h2"}},
+		"another protocol": {NextProtos: []string{"http/1.1"}},
+	} {
+		config.InsecureSkipVerify = true
+		if conn, err := tls.Dial("tcp", s.address, config); err == nil {
+			conn.Close()
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
