@@ -201,6 +201,10 @@ func (e *Engine) converse(ctx context.Context, coordinator string) (spoke bool, 
 			return true, errors.New("connecting anew with the renewed certificate")
 		}
 		req, idle := e.request(following, f)
+		req.Roots = e.id.Told.sums(e.seed)
+		if req.Hold != nil {
+			req.Hold = durationpb.New(e.id.holdUntilEarly(hold))
+		}
 		resp, took, err := call(ctx, client, req)
 		if err != nil {
 			return spoke, e.refused(err)
@@ -342,7 +346,6 @@ func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest
 		},
 		Following: following,
 		Facts:     f,
-		Roots:     e.id.Told.sums(e.seed),
 	}
 	readable(req.ProtoReflect())
 	if e.journal.Plan != nil {
@@ -359,7 +362,7 @@ func (e *Engine) request(following string, f *syncv1.Facts) (*syncv1.SyncRequest
 		}
 	}
 	if idle && len(req.Reports) == 0 && following != "" {
-		req.Hold = durationpb.New(e.id.holdUntilEarly(hold))
+		req.Hold = durationpb.New(hold)
 	}
 	return req, idle
 }

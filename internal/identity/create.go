@@ -25,11 +25,15 @@ func Create(dir, cluster string, now time.Time) (*CA, error) {
 	}
 	dir = filepath.Clean(dir)
 	parent := filepath.Dir(dir)
-	if err := durable.MkdirAll(parent, 0o700); err != nil {
-		return nil, fmt.Errorf("creating the CA: %w", err)
-	}
 	// Complete under another name first: a crash leaves no half CA, and of two creators one wins.
-	tmp, err := os.MkdirTemp(parent, durable.TempPrefix) // mode 0700
+	var tmp string
+	err := fs.ErrNotExist
+	for try := 0; try < 10 && errors.Is(err, fs.ErrNotExist); try++ {
+		if err = durable.MkdirAll(parent, 0o700); err == nil {
+			tmp, err = os.MkdirTemp(parent, durable.TempPrefix) // mode 0700
+		}
+		// As long as the parent is empty, another creator may put its own in its place.
+	}
 	if err != nil {
 		return nil, fmt.Errorf("creating the CA: %w", err)
 	}

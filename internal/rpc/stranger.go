@@ -74,10 +74,10 @@ func countStreams(core *coordinator.Service) tap.ServerInHandle {
 			return ctx, nil
 		}
 		if info.over.CompareAndSwap(false, true) {
-			_ = info.end.Reset(0) // closes it, for which the reader here need not wait
 			if err := core.Denied(ctx, coordinator.Actor{From: peerAddress(ctx).String()}, "limit-reached", "a caller without a certificate opened too many streams"); err != nil {
 				core.Trouble(err)
 			}
+			_ = info.end.Reset(0) // closes it, for which the reader here need not wait
 		}
 		return ctx, status.Error(codes.ResourceExhausted, errStranger.Error())
 	}

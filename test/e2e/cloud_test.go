@@ -68,18 +68,17 @@ func TestCloudHostsThatComeBeforeTheirCoordinatorAndImagesOfThem(t *testing.T) {
 		t.Errorf("host4, which is on no cloud, is %+v", h)
 	}
 
-	wantHostsFromAnImageOfAMaster(t, l, c, images)
+	wantHostsFromAnImageOfAMaster(t, l, c, instances[3], images)
 }
 
-func wantHostsFromAnImageOfAMaster(t *testing.T, l *lab, c *coordinator, userData string) {
+func wantHostsFromAnImageOfAMaster(t *testing.T, l *lab, c *coordinator, was *instance, userData string) {
 	t.Helper()
 	original, _ := c.status().at(3)
 	l.wantNoAgent(3)
 	l.fault("kill", 3)
-	file := t.TempDir() + "/user-data"
-	writeFile(t, file, userData)
 	for _, host := range []int{7, 8} {
-		l.boot(host, "--no-wait", "--image-of", fmt.Sprintf("%d=3", host), "--user-data", fmt.Sprintf("%d=%s", host, file))
+		l.boot(host, "--no-wait", "--image-of", fmt.Sprintf("%d=3", host), "--ec2", fmt.Sprint(host))
+		l.metadata(host, &instance{id: fmt.Sprintf("i-%017x", host), zone: "eu-central-1a", userData: userData})
 	}
 	machine := readFile(t, l.root(3)+"/etc/machine-id")
 	c.wait(8)
@@ -114,7 +113,8 @@ func wantHostsFromAnImageOfAMaster(t *testing.T, l *lab, c *coordinator, userDat
 	}
 
 	// What the image was made of comes back as what it was.
-	l.do("restart", "3")
+	l.do("restart", "3", "--no-wait")
+	l.metadata(3, was)
 	wantEtcd(t, l, 1, 2, 3)
 	if got := l.mustSh(1, "/opt/demo/current/bin/etcdctl member list | grep -c started"); got != "3" {
 		t.Errorf("etcd has %s members, want 3", got)
