@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"crypto/x509"
 	"net/netip"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"muster/internal/proof"
 	enrolmentv1 "muster/proto/muster/enrolment/v1"
 	operatorv1 "muster/proto/muster/operator/v1"
 	syncv1 "muster/proto/muster/sync/v1"
@@ -150,6 +152,39 @@ func FuzzSync(f *testing.F) {
 		}
 		if size := proto.Size(got.Host); size > 16<<10 {
 			t.Errorf("%d bytes are shown of one host", size)
+		}
+	})
+}
+
+// FuzzRenew sends any bytes as a host's request for a fresh certificate.
+func FuzzRenew(f *testing.F) {
+	h := newSite(f).join("agent", 1)
+	f.Add(encoded(f, &syncv1.RenewRequest{Csr: newCSR(f, newKey(f))}))
+	f.Add(encoded(f, &syncv1.RenewRequest{Csr: h.cert.Certificate[0]}))
+	f.Add([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f})
+	records := len(h.state())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		h.TB = t
+		var answer []byte
+		err := h.conn.Invoke(t.Context(), syncv1.SyncService_Renew_FullMethodName, raw, &answer, grpc.ForceCodecV2(rawCodec{}))
+		if internal(err) {
+			t.Errorf("a failure inside: %v", err)
+		}
+		if err == nil {
+			resp := new(syncv1.RenewResponse)
+			if err := proto.Unmarshal(answer, resp); err != nil || len(resp.Chain) == 0 {
+				t.Fatal(resp, err)
+			}
+			leaf, err := x509.ParseCertificate(resp.Chain[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id, err := proof.HostFromCertificate(leaf, cluster); err != nil || id != h.id || leaf.IsCA {
+				t.Errorf("a certificate of %s: %v", id, err)
+			}
+		}
+		if n := len(h.state()); n > records+8 {
+			t.Errorf("%d records of the store have become %d", records, n)
 		}
 	})
 }
