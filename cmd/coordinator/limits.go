@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"muster/internal/fault"
 	"muster/internal/gate"
@@ -21,6 +25,31 @@ const (
 	// coordinator throw away again shows in its peak: half of Go's usual costs some 5 % of processor time under attack.
 	garbage = 50
 )
+
+// tellOfCrowds logs, once a minute, how many connections had no place at a door since it said so last.
+func tellOfCrowds(ctx context.Context, log *slog.Logger, every time.Duration, doors map[string]net.Listener) error {
+	told := make(map[string]int64)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for name, door := range doors {
+			counts, ok := door.(interface{ Lost() (refused, shed int64) })
+			if !ok {
+				continue
+			}
+			refused, shed := counts.Lost()
+			if n := refused + shed - told[name]; n > 0 {
+				told[name] += n
+				log.Warn("connections were cut off because there are too many; hosts come again by themselves", "door", name, "connections", n)
+			}
+		}
+	}
+}
 
 // collectEarly bounds the memory's peak, unless the operator has said how (GOGC).
 func collectEarly() {

@@ -1,6 +1,30 @@
 package main
 
-import "testing"
+import (
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// crowded is a door that has turned some away.
+type crowded struct{ net.Listener }
+
+func (crowded) Lost() (refused, shed int64) { return 2, 3 }
+
+func TestACrowdIsToldOfOnce(t *testing.T) {
+	var log strings.Builder
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+	defer cancel()
+	if err := tellOfCrowds(ctx, slog.New(slog.NewTextHandler(&log, nil)), 10*time.Millisecond, map[string]net.Listener{"hosts": crowded{}}); err != nil {
+		t.Error(err)
+	}
+	if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "door=hosts connections=5") {
+		t.Errorf("the log says %q", log.String())
+	}
+}
 
 func TestFilesAreLeftForTheStoreAndTheOperator(t *testing.T) {
 	for _, files := range []int{512, 1024, 20_000, 1 << 20} {

@@ -120,6 +120,9 @@ func openState(state string) (store.Store, error) {
 	if err := durable.MkdirAll(state, 0o700); err != nil {
 		return nil, err
 	}
+	if err := checkState(state); err != nil {
+		return nil, err
+	}
 	return store.OpenBolt(filepath.Join(state, "store.db"))
 }
 

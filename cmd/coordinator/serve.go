@@ -125,8 +125,10 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	log.Info("serving", "cluster", generation.Cluster, "config", generation.ConfigID[:12],
 		"artifacts", httpListener.Addr(), "hosts", grpcListener.Addr(), "operator", operatorListener.Addr())
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return web.Serve(httpServer, web.Bounded(httpListener, downloads)) })
-	group.Go(func() error { return hostServer.Serve(rpc.Bounded(grpcListener, hosts)) })
+	doors := map[string]net.Listener{"artifacts": web.Bounded(httpListener, downloads), "hosts": rpc.Bounded(grpcListener, hosts)}
+	group.Go(func() error { return web.Serve(httpServer, doors["artifacts"]) })
+	group.Go(func() error { return hostServer.Serve(doors["hosts"]) })
+	group.Go(func() error { return tellOfCrowds(ctx, log, time.Minute, doors) })
 	group.Go(func() error { return operatorServer.Serve(operatorListener) })
 	group.Go(func() error {
 		return prune(ctx, log, core, pruneEvery, func() {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -78,13 +79,21 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 	if !exists(l.systemd()) {
 		return startDetached(l)
 	}
+	before, err := os.ReadFile(l.unit())
+	stale := err == nil && !bytes.Equal(before, unitText)
 	if err := durable.WriteFile(l.unit(), unitText, 0o644); err != nil {
 		return "", localFault(err)
 	}
 	sd := systemd{l}
-	// enable makes systemd read its units anew, too, which is what takes longest here.
-	if err := sd.enable(ctx, UnitName); err != nil {
+	// A unit that is new is read when it is started. Reading all units anew is what would take longest here, so that is
+	// left to a unit that systemd may know as another.
+	if err := sd.enableUnread(ctx, UnitName); err != nil {
 		return "", systemdFault(err)
+	}
+	if stale {
+		if err := sd.reload(ctx); err != nil {
+			return "", systemdFault(err)
+		}
 	}
 	if err := sd.begin(ctx, "restart", UnitName); err != nil {
 		return "", systemdFault(err)

@@ -88,7 +88,7 @@ func TestLaunchPutsTheAgentIntoPlaceAndStartsIt(t *testing.T) {
 	if read(t, l.binary()) != read(t, self) || read(t, l.seed()) != string(text) {
 		t.Error("the program or the seed is another")
 	}
-	if got, want := calls(t, l), []string{"enable bootstrap-agent.service", "restart --no-block bootstrap-agent.service"}; !slices.Equal(got, want) {
+	if got, want := calls(t, l), []string{"enable --no-reload bootstrap-agent.service", "restart --no-block bootstrap-agent.service"}; !slices.Equal(got, want) {
 		t.Errorf("systemctl was called with %q, want %q", got, want)
 	}
 }

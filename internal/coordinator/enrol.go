@@ -153,8 +153,9 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	if changed {
 		s.bell.ringAll()
 	}
-	s.log.Info("host enrolled", "host", host.ID, "name", host.Facts.Name, "address", host.Facts.Address,
-		"role", host.Role, "again", again)
+	if !again { // which a host can do at will
+		s.log.Info("host enrolled", "host", host.ID, "name", host.Facts.Name, "address", host.Facts.Address, "role", host.Role)
+	}
 	return Credential{Host: host.ID, Chain: chain, Expires: expires}, nil
 }
 
@@ -434,6 +435,5 @@ func (s *Service) refused(ctx context.Context, a Applicant, reason error) error 
 
 // Turned records that somebody who wanted to join was turned away, and why.
 func (s *Service) Turned(ctx context.Context, from netip.Addr, why string) error {
-	s.log.Warn("enrolment denied", "from", from, "reason", why)
 	return s.note(ctx, Event{Kind: "enrolment-denied", From: from.String(), Message: why})
 }

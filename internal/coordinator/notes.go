@@ -57,11 +57,13 @@ func (n *notes) roll(now time.Time) (sums []Event) {
 	return sums
 }
 
-// note keeps an event that a caller can cause as often as it likes. Whoever hangs up at once does not escape it.
+// note keeps an event that a caller can cause as often as it likes, and logs it if it is kept: a log that strangers write
+// line by line fills the disk too. Whoever hangs up at once does not escape it.
 func (s *Service) note(ctx context.Context, e Event) error {
 	e = e.bounded()
 	keep, events := s.notes.take(e, s.clock())
 	if keep {
+		s.log.Warn(e.Kind, "host", e.Host, "who", e.Actor, "from", e.From, "reason", e.Message)
 		events = append(events, e)
 	}
 	return s.keepNotes(ctx, events)
@@ -91,6 +93,5 @@ func (s *Service) keepNotes(ctx context.Context, events []Event) error {
 
 // Denied records that somebody was refused something, and why. kind is the event's.
 func (s *Service) Denied(ctx context.Context, who Actor, kind, why string) error {
-	s.log.Warn("denied", "kind", kind, "who", who.Name, "from", who.From, "reason", why)
 	return s.note(ctx, Event{Kind: kind, Actor: who.Name, From: who.From, Message: why})
 }

@@ -62,6 +62,7 @@ type Service struct {
 	bell        bell
 	notes       notes
 	endings     endings
+	page        pageLogins
 	joining     gate.Turns[string]
 	renewWithin time.Duration
 	// handing is held while a root certificate goes into a seed, and taken while the CA changes: what is handed out after

@@ -32,9 +32,11 @@ type Listener struct {
 	working list.List // likewise; those that are known are in neither
 	known   map[string][]*Conn
 
-	// Refused counts the newcomers for whom there was no place, Shed those that lost theirs.
-	Refused, Shed atomic.Int64
+	refused, shed atomic.Int64
 }
+
+// Lost counts the newcomers for whom there was no place, and those that lost theirs.
+func (l *Listener) Lost() (refused, shed int64) { return l.refused.Load(), l.shed.Load() }
 
 // New bounds a listener.
 func New(l net.Listener, limits Limits) *Listener {
@@ -51,13 +53,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 		c := &Conn{Conn: raw, gate: l, since: time.Now()}
 		out, ok := l.enter(c)
 		if out != nil {
-			l.Shed.Add(1)
+			l.shed.Add(1)
 			out.cut()
 		}
 		if ok {
 			return c, nil
 		}
-		l.Refused.Add(1)
+		l.refused.Add(1)
 		c.cut()
 	}
 }
@@ -159,7 +161,7 @@ func (c *Conn) Known(who string, most int) {
 	}
 	l.mu.Unlock()
 	if out != nil {
-		l.Shed.Add(1)
+		l.shed.Add(1)
 		out.cut()
 	}
 }

@@ -99,8 +99,8 @@ func TestANewcomerTakesThePlaceOfWhoWaitsLongest(t *testing.T) {
 	for _, c := range []net.Conn{first, third, fourth} {
 		d.isCut(c, false)
 	}
-	if d.Refused.Load() != 1 || d.Shed.Load() != 1 {
-		t.Errorf("%d refused, %d shed", d.Refused.Load(), d.Shed.Load())
+	if refused, shed := d.Lost(); refused != 1 || shed != 1 {
+		t.Errorf("%d refused, %d shed", refused, shed)
 	}
 }
 

@@ -65,6 +65,8 @@ var Table = map[string]Rule{
 	operatorv1.OperatorService_ListSecrets_FullMethodName:  {Viewer, "no value is in the answer"},
 	operatorv1.OperatorService_GetAuthority_FullMethodName: {Viewer, "no key is in the answer"},
 
+	operatorv1.OperatorService_CreatePageLogin_FullMethodName: {Viewer, "for the caller's own right, to see"},
+
 	operatorv1.OperatorService_CreateToken_FullMethodName: {Operator, ""},
 	operatorv1.OperatorService_RevokeToken_FullMethodName: {Operator, ""},
 	operatorv1.OperatorService_CreateSeed_FullMethodName:  {Operator, ""},

@@ -19,7 +19,8 @@ const (
 	// moment two when it renews. An operator has as many as commands run.
 	perHost     = 3
 	perOperator = 32
-	// callsAtATime bounds what one host has under way on all of them. A bootstrap agent makes one call at a time.
+	// callsAtATime bounds what one host or operator has under way on all of them. A bootstrap agent makes one call at a
+	// time.
 	callsAtATime = 16
 	// handshakeBytes is what a handshake may take, a host's certificates included; with P-256 that is some 3 KiB.
 	handshakeBytes = 24 << 10

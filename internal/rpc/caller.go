@@ -16,6 +16,8 @@ type caller struct {
 	is    Identity
 	actor coordinator.Actor
 	host  coordinator.Caller
+	// operator and serial name the record that the right of an operator with a certificate stands in.
+	operator, serial string
 	// Of an operator with a certificate: what it has open ends with its right.
 	ended <-chan struct{}
 	left  time.Duration
@@ -49,8 +51,9 @@ func identify(ctx context.Context, core *coordinator.Service) (caller, error) {
 			return nobody, err
 		}
 		return caller{
-			is:    Identity(standing.Level),
-			actor: coordinator.Actor{Name: "operator " + standing.Name + " (" + string(standing.Level) + ")", From: nobody.actor.From},
+			is:       Identity(standing.Level),
+			actor:    coordinator.Actor{Name: "operator " + standing.Name + " (" + string(standing.Level) + ")", From: nobody.actor.From},
+			operator: standing.Name, serial: standing.Serial,
 			ended: standing.Ended, left: standing.Left,
 		}, nil
 	}

@@ -12,16 +12,23 @@ import (
 
 	"muster/internal/coordinator"
 	"muster/internal/fault"
+	"muster/internal/gate"
 )
 
 // authorize applies the table to every call through one door. What inside answers, callers are told of a failure that is
 // nobody's fault but the coordinator's.
 func authorize(core *coordinator.Service, inside func(error) string) (grpc.UnaryServerInterceptor, grpc.StreamServerInterceptor) {
+	var calls gate.Turns[string]
 	unary := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 		c, err := permit(ctx, core, info.FullMethod)
 		if err != nil {
 			return nil, statusOf(err, inside)
 		}
+		leave, err := turn(ctx, core, &calls, c)
+		if err != nil {
+			return nil, statusOf(err, inside)
+		}
+		defer leave()
 		resp, err := next(withCaller(ctx, c), req)
 		return resp, statusOf(err, inside)
 	}
@@ -30,10 +37,30 @@ func authorize(core *coordinator.Service, inside func(error) string) (grpc.Unary
 		if err != nil {
 			return statusOf(err, inside)
 		}
+		leave, err := turn(ss.Context(), core, &calls, c)
+		if err != nil {
+			return statusOf(err, inside)
+		}
+		defer leave()
 		ctx := withCaller(ss.Context(), c)
 		return statusOf(untilEnded(c, func() error { return next(srv, &knownStream{ss, ctx}) }), inside)
 	}
 	return unary, stream
+}
+
+// turn is one of those that a host, or an operator elsewhere, may have under way.
+func turn(ctx context.Context, core *coordinator.Service, calls *gate.Turns[string], c caller) (leave func(), err error) {
+	if c.is != HostCert && c.ended == nil {
+		return func() {}, nil
+	}
+	leave, ok := calls.Enter(ctx, c.actor.Name, callsAtATime, 0)
+	if ok {
+		return leave, nil
+	}
+	if err := core.Denied(ctx, c.actor, "limit-reached", "too many calls at once"); err != nil {
+		return nil, err
+	}
+	return nil, status.Error(codes.ResourceExhausted, c.actor.Name+" has too many calls under way")
 }
 
 // permit is the one place that decides whether a call is let in.

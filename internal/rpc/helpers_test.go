@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"log/slog"
 	"maps"
 	"net"
 	"path/filepath"
@@ -52,6 +53,7 @@ type site struct {
 	read     atomic.Int64 // bytes that the hosts' door has taken from the network
 	socket   string
 	operator operatorv1.OperatorServiceClient
+	logged   lines
 
 	mu        sync.Mutex
 	now       time.Time
@@ -77,7 +79,7 @@ func newSite(t testing.TB, change ...func(*coordinator.Options)) *site {
 	blob := manifest.Blob{Digest: digest, Size: 1}
 	rosterRefs := []manifest.Slot{{Ref: "Host.Name"}, {Ref: "Roster.master[0].Address"}, {Ref: "Roster.master[1].Address"}, {Ref: "Roster.master[2].Address"}}
 	options := coordinator.Options{
-		Store: s.store, CA: s.ca, Clock: s.clock,
+		Store: s.store, CA: s.ca, Clock: s.clock, Log: slog.New(slog.NewTextHandler(&s.logged, nil)),
 		Generation: &manifest.Generation{
 			Format: manifest.Format, Cluster: cluster, ConfigID: manifest.ConfigID(strings.Repeat("c", 64)),
 			Coordinator: manifest.Coordinator{Addresses: []string{"127.0.0.1"}, HTTPPort: 8080, GRPCPort: 8443},
@@ -113,6 +115,14 @@ func newSite(t testing.TB, change ...func(*coordinator.Options)) *site {
 	})
 	s.operator = operatorv1.NewOperatorServiceClient(dial(t, "unix:"+s.socket, insecure.NewCredentials()))
 	return s
+}
+
+// lines counts those of a log.
+type lines struct{ atomic.Int64 }
+
+func (l *lines) Write(text []byte) (int, error) {
+	l.Add(1)
+	return len(text), nil
 }
 
 // counting counts what is read from the connections of a listener.

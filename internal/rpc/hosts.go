@@ -18,8 +18,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"muster/internal/coordinator"
-	"muster/internal/gate"
-	"muster/internal/hosts"
 	"muster/internal/identity"
 	"muster/internal/proof"
 	enrolmentv1 "muster/proto/muster/enrolment/v1"
@@ -200,38 +198,14 @@ func peerAddress(ctx context.Context) netip.Addr {
 
 type syncDoor struct {
 	syncv1.UnimplementedSyncServiceServer
-	core  *coordinator.Service
-	calls gate.Turns[hosts.ID]
-}
-
-// turn is one of those that a host may have under way.
-func (d *syncDoor) turn(ctx context.Context) (leave func(), err error) {
-	who := hostOf(ctx).Host
-	leave, ok := d.calls.Enter(ctx, who, callsAtATime, 0)
-	if ok {
-		return leave, nil
-	}
-	if err := d.core.Denied(ctx, actor(ctx), "limit-reached", "too many calls at once"); err != nil {
-		return nil, err
-	}
-	return nil, status.Error(codes.ResourceExhausted, "this host has too many calls under way")
+	core *coordinator.Service
 }
 
 func (d *syncDoor) Sync(ctx context.Context, req *syncv1.SyncRequest) (*syncv1.SyncResponse, error) {
-	leave, err := d.turn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	return d.core.Sync(ctx, hostOf(ctx), req)
 }
 
 func (d *syncDoor) Renew(ctx context.Context, req *syncv1.RenewRequest) (*syncv1.RenewResponse, error) {
-	leave, err := d.turn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
 	csr, err := identity.CheckCSR(req.Csr)
 	if err != nil {
 		return nil, errors.Join(d.core.Denied(ctx, actor(ctx), "renewal-denied", err.Error()), err)

@@ -112,6 +112,9 @@ func TestTokensThatAreNotGoodAreDeniedAlike(t *testing.T) {
 	}
 	all.Wait()
 	s.wantState(before)
+	if n := s.logged.Load(); n > 20 {
+		t.Errorf("a thousand guesses write %d lines into the log", n)
+	}
 	for _, why := range []string{"expired", "unknown token", "wrong secret", "not a join token"} {
 		s.wantEvent("enrolment-denied", why)
 	}

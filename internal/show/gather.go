@@ -112,17 +112,28 @@ func (g *gather) add(h *operatorv1.Host) {
 	}
 }
 
-// compare puts first what needs a person first, then keeps roles together.
-func (g *gather) compare(a, b *operatorv1.Host) int {
+// place is where a host stands in a table: first what needs a person, then by role.
+type place struct {
+	Stand standing
+	Order int
+	Role  string
+	Index int32
+	Name  string
+	ID    string
+}
+
+func (g *gather) place(h *operatorv1.Host) place {
+	return place{stand(h, g.now), g.order[h.Role], h.Role, h.Index, h.Name, h.Id}
+}
+
+func (p place) compare(q place) int {
 	return cmp.Or(
-		cmp.Compare(stand(a, g.now), stand(b, g.now)),
-		cmp.Compare(g.order[a.Role], g.order[b.Role]),
-		strings.Compare(a.Role, b.Role),
-		cmp.Compare(a.Index, b.Index),
-		strings.Compare(a.Name, b.Name),
-		strings.Compare(a.Id, b.Id),
+		cmp.Compare(p.Stand, q.Stand), cmp.Compare(p.Order, q.Order), strings.Compare(p.Role, q.Role),
+		cmp.Compare(p.Index, q.Index), strings.Compare(p.Name, q.Name), strings.Compare(p.ID, q.ID),
 	)
 }
+
+func (g *gather) compare(a, b *operatorv1.Host) int { return g.place(a).compare(g.place(b)) }
 
 func (g *gather) role(h *operatorv1.Host) string { return roleWord(h, g.counted[h.Role] > 0) }
 

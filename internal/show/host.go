@@ -40,14 +40,17 @@ func HostPage(cluster *operatorv1.GetClusterResponse, host *operatorv1.GetHostRe
 	case lost:
 		lines = append(append(lines, ""), wrap(underRow, lostRemedy, opts.Width)...)
 	}
-	lines = append(append(lines, ""), g.facts(h)...)
+	lines = append(lines, "")
+	for _, f := range g.facts(h) {
+		lines = append(lines, clipLine(fmt.Sprintf("%-12s  %s", f.Name, f.Value), g.opts.Width))
+	}
 	section := func(title string, body []string) {
 		if len(body) > 0 {
 			lines = append(append(lines, "", title), body...)
 		}
 	}
-	section("Timeline", g.timeline(host.GetReports()))
-	section("Checks", g.checks(h, host.GetReports()))
+	section("Timeline", grid(stepColumns, g.timeline(host.GetReports()), g.opts.Width))
+	section("Checks", grid(checkColumns, g.checks(h, host.GetReports()), g.opts.Width))
 	var told []string
 	for _, e := range events {
 		told = append(told, clipLine(EventLine(e, now.Location()), opts.Width))
@@ -64,13 +67,16 @@ func (g *gather) headline(h *operatorv1.Host) string {
 	return clipLine(line, g.opts.Width)
 }
 
-// facts are what is known beside what happened, one a line.
-func (g *gather) facts(h *operatorv1.Host) []string {
+// Fact is something that is known of a host, safe to show.
+type Fact struct{ Name, Value string }
+
+// facts are what is known beside what happened.
+func (g *gather) facts(h *operatorv1.Host) []Fact {
 	f := h.GetFacts()
-	var lines []string
+	var known []Fact
 	add := func(name, value string) {
 		if value != "" {
-			lines = append(lines, clipLine(fmt.Sprintf("%-12s  %s", name, value), g.opts.Width))
+			known = append(known, Fact{name, value})
 		}
 	}
 	words := func(parts ...string) string { return strings.TrimSpace(strings.Join(parts, " ")) }
@@ -97,7 +103,7 @@ func (g *gather) facts(h *operatorv1.Host) []string {
 	slices.Sort(labels)
 	add("labels", strings.Join(labels[:min(maxLabels, len(labels))], " "))
 	add("agent", safeWord(f.GetAgentVersion(), maxWord))
-	return lines
+	return known
 }
 
 // at is a time and how long ago it was.
@@ -122,7 +128,7 @@ var stepColumns = []column{
 }
 
 // timeline is each step in its order. What a failed one said stands under it.
-func (g *gather) timeline(reports []*syncv1.Report) []string {
+func (g *gather) timeline(reports []*syncv1.Report) []row {
 	var rows []row
 	for _, r := range reports {
 		s := r.GetStep()
@@ -144,7 +150,7 @@ func (g *gather) timeline(reports []*syncv1.Report) []string {
 		}
 		rows = append(rows, line)
 	}
-	return grid(stepColumns, rows, g.opts.Width)
+	return rows
 }
 
 // trouble is what stands under a line that did not go well: the sentence when its cell cannot hold it whole beside
@@ -187,7 +193,7 @@ func tookWord(d time.Duration) string {
 var checkColumns = []column{{"STATUS", 6, 8}, {"STAGE", 4, 9}, {"CHECK", 3, 10}, {"TOOK", 5, 4}, {"SUMMARY", 1, 12}}
 
 // checks is the latest outcome of every check, the worst first.
-func (g *gather) checks(h *operatorv1.Host, reports []*syncv1.Report) []string {
+func (g *gather) checks(h *operatorv1.Host, reports []*syncv1.Report) []row {
 	type key struct{ stage, name string }
 	latest := make(map[key]*syncv1.Report)
 	for _, r := range reports {
@@ -222,5 +228,5 @@ func (g *gather) checks(h *operatorv1.Host, reports []*syncv1.Report) []string {
 		}
 		rows = append(rows, line)
 	}
-	return grid(checkColumns, rows, g.opts.Width)
+	return rows
 }

@@ -207,12 +207,7 @@ func wantAllChecksOK(t *testing.T, c *coordinator, n int) {
 		t.Errorf("status shows %d hosts and the phases %v, want %d that are done", len(s.Hosts), s.Cluster.Phases, n)
 	}
 	for number := 1; number <= n; number++ {
-		last := make(map[string]string)
-		for _, r := range c.page(number).Reports {
-			if r.Check != nil {
-				last[r.Check.Name] = r.Check.Status + ": " + r.Check.Summary
-			}
-		}
+		last := c.checksOf(number)
 		if len(last) < 20 {
 			t.Errorf("host%d was checked only for %v", number, last)
 		}

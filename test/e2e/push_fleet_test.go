@@ -109,7 +109,7 @@ func TestPushToAFleetAsItIs(t *testing.T) {
 	for _, h := range []int{1, 2, 3, 4} {
 		c.until(h, time.Minute, "waits for the roster", func(h host) bool { return h.Phase == "ready" })
 	}
-	if out := l.mustSh(1, "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -c "[g]eheim-42" || true"); strings.TrimSpace(out) != "0" {
+	if out := l.mustSh(1, "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -c '[g]eheim-42' || true"); strings.TrimSpace(out) != "0" {
 		t.Errorf("the password is in the arguments or the environment of %s processes", out)
 	}
 }

@@ -79,6 +79,18 @@ func (c *coordinator) page(host int) hostPage {
 	return decode[hostPage](c.t, c.must("status", address(host), "-o", "json"))
 }
 
+// checksOf gives what each check of a host said last, after its status.
+func (c *coordinator) checksOf(host int) map[string]string {
+	c.t.Helper()
+	last := make(map[string]string)
+	for _, r := range c.page(host).Reports {
+		if r.Check != nil {
+			last[r.Check.Name] = r.Check.Status + ": " + r.Check.Summary
+		}
+	}
+	return last
+}
+
 func (c *coordinator) events() []event {
 	c.t.Helper()
 	var events []event

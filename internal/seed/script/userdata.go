@@ -13,7 +13,7 @@ import (
 )
 
 // bootTries bounds how long a host tries to get the bootstrap agent: about a day, as long as the longest-lived token.
-const bootTries = 1500
+const bootTries = 3800
 
 //go:embed join.sh
 var joinScript string

@@ -112,7 +112,7 @@ obtain() {
 		say "try $try failed, the next one is in $pause s"
 		sleep "$pause"
 		try=$((try + 1))
-		delay=$((delay < 30 ? delay * 2 : 60))
+		delay=$((delay < 16 ? delay * 2 : 30))
 	done
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs this host as master of the cluster demo, without a coordinator. The web servers that have the generation stand in sources.
 sources='http://10.77.0.1:8080 http://coordinator.example.com:8080'
-tries=1500
+tries=3800
 role=master
 manifest=b8dccc7581cc1ff39f5ff852dbcf3ca54e2f9b8d8159bd4a846e9a7364a8fbbd
 manifest_size=18
@@ -89,7 +89,7 @@ pause=$((delay/2+random%(delay/2+1)))
 say "try $try failed, the next one is in $pause s"
 sleep "$pause"
 try=$((try+1))
-delay=$((delay<30?delay*2:60))
+delay=$((delay<16?delay*2:30))
 done
 }
 main() {

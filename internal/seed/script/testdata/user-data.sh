@@ -2,7 +2,7 @@
 # Joins the cluster demo. Holds a join token: keep it to yourself.
 cluster=demo
 sources=http://10.77.0.1:8080
-tries=1500
+tries=3800
 agent_amd64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
 agent_arm64='c891957a3ed4d5b7c5067a7311e8d35aa6728ca75f34715ccc8a39daf3e4c4a3 227'
 again='Then run: cloud-init single -n scripts_user --frequency always'
@@ -91,7 +91,7 @@ pause=$((delay/2+random%(delay/2+1)))
 say "try $try failed, the next one is in $pause s"
 sleep "$pause"
 try=$((try+1))
-delay=$((delay<30?delay*2:60))
+delay=$((delay<16?delay*2:30))
 done
 }
 installed() {

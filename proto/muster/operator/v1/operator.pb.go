@@ -3933,6 +3933,95 @@ func (*RevokeOperatorResponse) Descriptor() ([]byte, []int) {
 	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{66}
 }
 
+type CreatePageLoginRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePageLoginRequest) Reset() {
+	*x = CreatePageLoginRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePageLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePageLoginRequest) ProtoMessage() {}
+
+func (x *CreatePageLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePageLoginRequest.ProtoReflect.Descriptor instead.
+func (*CreatePageLoginRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+}
+
+type CreatePageLoginResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A secret: whoever opens it first is the caller, until expires.
+	Link          string                 `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePageLoginResponse) Reset() {
+	*x = CreatePageLoginResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePageLoginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePageLoginResponse) ProtoMessage() {}
+
+func (x *CreatePageLoginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePageLoginResponse.ProtoReflect.Descriptor instead.
+func (*CreatePageLoginResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *CreatePageLoginResponse) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *CreatePageLoginResponse) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
 var File_muster_operator_v1_operator_proto protoreflect.FileDescriptor
 
 const file_muster_operator_v1_operator_proto_rawDesc = "" +
@@ -4207,7 +4296,11 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\toperators\x18\x01 \x03(\v2\x1c.muster.operator.v1.OperatorR\toperators\"+\n" +
 	"\x15RevokeOperatorRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x18\n" +
-	"\x16RevokeOperatorResponse2\xc2\x14\n" +
+	"\x16RevokeOperatorResponse\"\x18\n" +
+	"\x16CreatePageLoginRequest\"c\n" +
+	"\x17CreatePageLoginResponse\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x124\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires2\xae\x15\n" +
 	"\x0fOperatorService\x12[\n" +
 	"\n" +
 	"GetCluster\x12%.muster.operator.v1.GetClusterRequest\x1a&.muster.operator.v1.GetClusterResponse\x12X\n" +
@@ -4243,7 +4336,8 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\aGetPush\x12\".muster.operator.v1.GetPushRequest\x1a#.muster.operator.v1.GetPushResponse\x12g\n" +
 	"\x0eCreateOperator\x12).muster.operator.v1.CreateOperatorRequest\x1a*.muster.operator.v1.CreateOperatorResponse\x12d\n" +
 	"\rListOperators\x12(.muster.operator.v1.ListOperatorsRequest\x1a).muster.operator.v1.ListOperatorsResponse\x12g\n" +
-	"\x0eRevokeOperator\x12).muster.operator.v1.RevokeOperatorRequest\x1a*.muster.operator.v1.RevokeOperatorResponseB,Z*muster/proto/muster/operator/v1;operatorv1b\x06proto3"
+	"\x0eRevokeOperator\x12).muster.operator.v1.RevokeOperatorRequest\x1a*.muster.operator.v1.RevokeOperatorResponse\x12j\n" +
+	"\x0fCreatePageLogin\x12*.muster.operator.v1.CreatePageLoginRequest\x1a+.muster.operator.v1.CreatePageLoginResponseB,Z*muster/proto/muster/operator/v1;operatorv1b\x06proto3"
 
 var (
 	file_muster_operator_v1_operator_proto_rawDescOnce sync.Once
@@ -4257,7 +4351,7 @@ func file_muster_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_muster_operator_v1_operator_proto_rawDescData
 }
 
-var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 70)
+var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
 var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*GetClusterRequest)(nil),       // 0: muster.operator.v1.GetClusterRequest
 	(*GetClusterResponse)(nil),      // 1: muster.operator.v1.GetClusterResponse
@@ -4326,125 +4420,130 @@ var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*ListOperatorsResponse)(nil),   // 64: muster.operator.v1.ListOperatorsResponse
 	(*RevokeOperatorRequest)(nil),   // 65: muster.operator.v1.RevokeOperatorRequest
 	(*RevokeOperatorResponse)(nil),  // 66: muster.operator.v1.RevokeOperatorResponse
-	nil,                             // 67: muster.operator.v1.GetClusterResponse.PhasesEntry
-	nil,                             // 68: muster.operator.v1.CreateTokenRequest.LabelsEntry
-	nil,                             // 69: muster.operator.v1.GetPushResponse.AgentsEntry
-	(*timestamppb.Timestamp)(nil),   // 70: google.protobuf.Timestamp
-	(v1.Phase)(0),                   // 71: muster.sync.v1.Phase
-	(*v1.Facts)(nil),                // 72: muster.sync.v1.Facts
-	(*v1.Report)(nil),               // 73: muster.sync.v1.Report
-	(*durationpb.Duration)(nil),     // 74: google.protobuf.Duration
+	(*CreatePageLoginRequest)(nil),  // 67: muster.operator.v1.CreatePageLoginRequest
+	(*CreatePageLoginResponse)(nil), // 68: muster.operator.v1.CreatePageLoginResponse
+	nil,                             // 69: muster.operator.v1.GetClusterResponse.PhasesEntry
+	nil,                             // 70: muster.operator.v1.CreateTokenRequest.LabelsEntry
+	nil,                             // 71: muster.operator.v1.GetPushResponse.AgentsEntry
+	(*timestamppb.Timestamp)(nil),   // 72: google.protobuf.Timestamp
+	(v1.Phase)(0),                   // 73: muster.sync.v1.Phase
+	(*v1.Facts)(nil),                // 74: muster.sync.v1.Facts
+	(*v1.Report)(nil),               // 75: muster.sync.v1.Report
+	(*durationpb.Duration)(nil),     // 76: google.protobuf.Duration
 }
 var file_muster_operator_v1_operator_proto_depIdxs = []int32{
 	2,  // 0: muster.operator.v1.GetClusterResponse.roles:type_name -> muster.operator.v1.RoleState
-	67, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
-	70, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
+	69, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
+	72, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
 	3,  // 3: muster.operator.v1.RoleState.members:type_name -> muster.operator.v1.Member
-	71, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
-	70, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
-	70, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
-	70, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
-	70, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
-	72, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
+	73, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
+	72, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
+	72, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
+	72, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
+	72, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
+	74, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
 	5,  // 10: muster.operator.v1.Host.quarantine:type_name -> muster.operator.v1.Quarantine
-	70, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	72, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
 	4,  // 12: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
 	4,  // 13: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
-	73, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
+	75, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
 	4,  // 15: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	70, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
-	70, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	72, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
+	72, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	12, // 18: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
-	74, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	68, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
+	76, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	70, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
 	17, // 21: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
-	70, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
-	70, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	72, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
+	72, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
 	17, // 24: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
 	15, // 25: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
 	23, // 26: muster.operator.v1.CreateSeedRequest.aws:type_name -> muster.operator.v1.ByAws
 	4,  // 27: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
 	4,  // 28: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
 	4,  // 29: muster.operator.v1.ReleaseHostResponse.host:type_name -> muster.operator.v1.Host
-	70, // 30: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
-	70, // 31: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	70, // 32: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
-	70, // 33: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
-	70, // 34: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
+	72, // 30: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
+	72, // 31: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	72, // 32: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
+	72, // 33: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
+	72, // 34: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
 	37, // 35: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
 	38, // 36: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
-	70, // 37: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
+	72, // 37: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
 	45, // 38: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
 	45, // 39: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
 	45, // 40: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
 	58, // 41: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
-	69, // 42: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
-	70, // 43: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
-	70, // 44: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
-	70, // 45: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
-	74, // 46: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
+	71, // 42: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
+	72, // 43: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
+	72, // 44: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
+	72, // 45: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
+	76, // 46: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
 	60, // 47: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
 	60, // 48: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
-	59, // 49: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
-	0,  // 50: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
-	6,  // 51: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
-	8,  // 52: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
-	10, // 53: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
-	13, // 54: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
-	15, // 55: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
-	18, // 56: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
-	20, // 57: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
-	22, // 58: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
-	25, // 59: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
-	27, // 60: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
-	29, // 61: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
-	31, // 62: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
-	33, // 63: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
-	35, // 64: muster.operator.v1.OperatorService.ReadmitInstance:input_type -> muster.operator.v1.ReadmitInstanceRequest
-	39, // 65: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
-	41, // 66: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
-	43, // 67: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
-	46, // 68: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
-	48, // 69: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
-	50, // 70: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
-	52, // 71: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
-	54, // 72: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
-	56, // 73: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
-	61, // 74: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
-	63, // 75: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
-	65, // 76: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
-	1,  // 77: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
-	7,  // 78: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
-	9,  // 79: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
-	11, // 80: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
-	14, // 81: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
-	16, // 82: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
-	19, // 83: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
-	21, // 84: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
-	24, // 85: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
-	26, // 86: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
-	28, // 87: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
-	30, // 88: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
-	32, // 89: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
-	34, // 90: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
-	36, // 91: muster.operator.v1.OperatorService.ReadmitInstance:output_type -> muster.operator.v1.ReadmitInstanceResponse
-	40, // 92: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
-	42, // 93: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
-	44, // 94: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
-	47, // 95: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
-	49, // 96: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
-	51, // 97: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
-	53, // 98: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
-	55, // 99: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
-	57, // 100: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
-	62, // 101: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
-	64, // 102: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
-	66, // 103: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
-	77, // [77:104] is the sub-list for method output_type
-	50, // [50:77] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	72, // 49: muster.operator.v1.CreatePageLoginResponse.expires:type_name -> google.protobuf.Timestamp
+	59, // 50: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
+	0,  // 51: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
+	6,  // 52: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
+	8,  // 53: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
+	10, // 54: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
+	13, // 55: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
+	15, // 56: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
+	18, // 57: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
+	20, // 58: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
+	22, // 59: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
+	25, // 60: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
+	27, // 61: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
+	29, // 62: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
+	31, // 63: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
+	33, // 64: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
+	35, // 65: muster.operator.v1.OperatorService.ReadmitInstance:input_type -> muster.operator.v1.ReadmitInstanceRequest
+	39, // 66: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
+	41, // 67: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
+	43, // 68: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
+	46, // 69: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
+	48, // 70: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
+	50, // 71: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
+	52, // 72: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
+	54, // 73: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
+	56, // 74: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
+	61, // 75: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
+	63, // 76: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
+	65, // 77: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
+	67, // 78: muster.operator.v1.OperatorService.CreatePageLogin:input_type -> muster.operator.v1.CreatePageLoginRequest
+	1,  // 79: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
+	7,  // 80: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
+	9,  // 81: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
+	11, // 82: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
+	14, // 83: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
+	16, // 84: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
+	19, // 85: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
+	21, // 86: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
+	24, // 87: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
+	26, // 88: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
+	28, // 89: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
+	30, // 90: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
+	32, // 91: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
+	34, // 92: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
+	36, // 93: muster.operator.v1.OperatorService.ReadmitInstance:output_type -> muster.operator.v1.ReadmitInstanceResponse
+	40, // 94: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
+	42, // 95: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
+	44, // 96: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
+	47, // 97: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
+	49, // 98: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
+	51, // 99: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
+	53, // 100: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
+	55, // 101: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
+	57, // 102: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
+	62, // 103: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
+	64, // 104: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
+	66, // 105: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
+	68, // 106: muster.operator.v1.OperatorService.CreatePageLogin:output_type -> muster.operator.v1.CreatePageLoginResponse
+	79, // [79:107] is the sub-list for method output_type
+	51, // [51:79] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_muster_operator_v1_operator_proto_init() }
@@ -4458,7 +4557,7 @@ func file_muster_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_operator_v1_operator_proto_rawDesc), len(file_muster_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   70,
+			NumMessages:   72,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

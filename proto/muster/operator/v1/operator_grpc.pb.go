@@ -48,6 +48,7 @@ const (
 	OperatorService_CreateOperator_FullMethodName  = "/muster.operator.v1.OperatorService/CreateOperator"
 	OperatorService_ListOperators_FullMethodName   = "/muster.operator.v1.OperatorService/ListOperators"
 	OperatorService_RevokeOperator_FullMethodName  = "/muster.operator.v1.OperatorService/RevokeOperator"
+	OperatorService_CreatePageLogin_FullMethodName = "/muster.operator.v1.OperatorService/CreatePageLogin"
 )
 
 // OperatorServiceClient is the client API for OperatorService service.
@@ -106,6 +107,8 @@ type OperatorServiceClient interface {
 	ListOperators(ctx context.Context, in *ListOperatorsRequest, opts ...grpc.CallOption) (*ListOperatorsResponse, error)
 	// RevokeOperator ends an identity: its next call is denied, and its streams end.
 	RevokeOperator(ctx context.Context, in *RevokeOperatorRequest, opts ...grpc.CallOption) (*RevokeOperatorResponse, error)
+	// CreatePageLogin makes a link that logs the caller into the operator's page, once; it is in this answer alone.
+	CreatePageLogin(ctx context.Context, in *CreatePageLoginRequest, opts ...grpc.CallOption) (*CreatePageLoginResponse, error)
 }
 
 type operatorServiceClient struct {
@@ -395,6 +398,16 @@ func (c *operatorServiceClient) RevokeOperator(ctx context.Context, in *RevokeOp
 	return out, nil
 }
 
+func (c *operatorServiceClient) CreatePageLogin(ctx context.Context, in *CreatePageLoginRequest, opts ...grpc.CallOption) (*CreatePageLoginResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreatePageLoginResponse)
+	err := c.cc.Invoke(ctx, OperatorService_CreatePageLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OperatorServiceServer is the server API for OperatorService service.
 // All implementations must embed UnimplementedOperatorServiceServer
 // for forward compatibility.
@@ -451,6 +464,8 @@ type OperatorServiceServer interface {
 	ListOperators(context.Context, *ListOperatorsRequest) (*ListOperatorsResponse, error)
 	// RevokeOperator ends an identity: its next call is denied, and its streams end.
 	RevokeOperator(context.Context, *RevokeOperatorRequest) (*RevokeOperatorResponse, error)
+	// CreatePageLogin makes a link that logs the caller into the operator's page, once; it is in this answer alone.
+	CreatePageLogin(context.Context, *CreatePageLoginRequest) (*CreatePageLoginResponse, error)
 	mustEmbedUnimplementedOperatorServiceServer()
 }
 
@@ -541,6 +556,9 @@ func (UnimplementedOperatorServiceServer) ListOperators(context.Context, *ListOp
 }
 func (UnimplementedOperatorServiceServer) RevokeOperator(context.Context, *RevokeOperatorRequest) (*RevokeOperatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeOperator not implemented")
+}
+func (UnimplementedOperatorServiceServer) CreatePageLogin(context.Context, *CreatePageLoginRequest) (*CreatePageLoginResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreatePageLogin not implemented")
 }
 func (UnimplementedOperatorServiceServer) mustEmbedUnimplementedOperatorServiceServer() {}
 func (UnimplementedOperatorServiceServer) testEmbeddedByValue()                         {}
@@ -1042,6 +1060,24 @@ func _OperatorService_RevokeOperator_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_CreatePageLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreatePageLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).CreatePageLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_CreatePageLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).CreatePageLogin(ctx, req.(*CreatePageLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OperatorService_ServiceDesc is the grpc.ServiceDesc for OperatorService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1152,6 +1188,10 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevokeOperator",
 			Handler:    _OperatorService_RevokeOperator_Handler,
+		},
+		{
+			MethodName: "CreatePageLogin",
+			Handler:    _OperatorService_CreatePageLogin_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
