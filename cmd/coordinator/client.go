@@ -39,7 +39,7 @@ var talking = map[string]bool{
 	"token create": true, "token list": true, "token revoke": true,
 	"secret set": true, "secret generate": true, "secret list": true, "secret export": true, "secret rekey": true, "secret load": true,
 	"ca show": true, "ca rotate": true,
-	"operator create": true, "operator list": true, "operator revoke": true,
+	"operator create": true, "operator list": true, "operator revoke": true, "page": true,
 }
 
 func commandName(cmd *cobra.Command) string {

@@ -53,7 +53,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid config, 3 finished with f
 		return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	root.AddCommand(bundleCommand(), keyCommand(), signCommand(), verifyCommand(), generationsCommand(), genconfCommand(), serveCommand(), pushCommand(), deployCommand(), waitCommand(), userDataCommand(),
-		statusCommand(), hostsCommand(), tokenCommand(), secretCommand(), eventsCommand(), caCommand(), operatorCommand(), authzCommand(), initCommand(), schemaCommand(), configCommand(), &cobra.Command{
+		statusCommand(), hostsCommand(), tokenCommand(), secretCommand(), eventsCommand(), caCommand(), operatorCommand(), pageCommand(), authzCommand(), initCommand(), schemaCommand(), configCommand(), &cobra.Command{
 			Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 			Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), agent.Version) },
 		})

@@ -24,7 +24,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	var genconf, httpListen, grpcListen string
+	var genconf, httpListen, grpcListen, pageListen string
 	var keep int
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -40,19 +40,22 @@ follows them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), slog.New(slog.NewTextHandler(os.Stderr, nil)), serveOptions{
 				genconf: genconf, state: statePath(cmd, ""), httpListen: httpListen, grpcListen: grpcListen, keep: keep,
+				pageListen: pageListen, pageNamed: cmd.Flags().Changed("listen-page"),
 			})
 		},
 	}
 	cmd.Flags().StringVar(&genconf, "genconf", "genconf", "the output directory of genconf")
 	cmd.Flags().StringVar(&httpListen, "listen-http", "", "address to serve artifacts on (default: all, coordinator.http_port)")
 	cmd.Flags().StringVar(&grpcListen, "listen-grpc", "", "address to serve hosts on (default: all, coordinator.grpc_port)")
+	cmd.Flags().StringVar(&pageListen, "listen-page", defaultPage, "address of the operator's page, see coordinator page --help; off for none")
 	cmd.Flags().IntVar(&keep, "keep", defaultKeep, "how many generations that were served before stay")
 	return cmd
 }
 
 type serveOptions struct {
-	genconf, state, httpListen, grpcListen string
-	keep                                   int
+	genconf, state, httpListen, grpcListen, pageListen string
+	pageNamed                                          bool
+	keep                                               int
 }
 
 // shutdownGrace is how long calls under way may take to end.
@@ -122,14 +125,22 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 		return errors.Join(err, httpListener.Close(), grpcListener.Close(), operatorListener.Close())
 	}
 
+	page, err := openPage(log, core, o.pageListen, o.pageNamed)
+	if err != nil {
+		return errors.Join(err, httpListener.Close(), grpcListener.Close(), operatorListener.Close())
+	}
+
 	log.Info("serving", "cluster", generation.Cluster, "config", generation.ConfigID[:12],
-		"artifacts", httpListener.Addr(), "hosts", grpcListener.Addr(), "operator", operatorListener.Addr())
+		"artifacts", httpListener.Addr(), "hosts", grpcListener.Addr(), "operator", operatorListener.Addr(), "page", page)
 	group, ctx := errgroup.WithContext(ctx)
 	doors := map[string]net.Listener{"artifacts": web.Bounded(httpListener, downloads), "hosts": rpc.Bounded(grpcListener, hosts)}
 	group.Go(func() error { return web.Serve(httpServer, doors["artifacts"]) })
 	group.Go(func() error { return hostServer.Serve(doors["hosts"]) })
 	group.Go(func() error { return tellOfCrowds(ctx, log, time.Minute, doors) })
 	group.Go(func() error { return operatorServer.Serve(operatorListener) })
+	if page != nil {
+		group.Go(func() error { return web.Serve(page.server, page.listener) })
+	}
 	group.Go(func() error {
 		return prune(ctx, log, core, pruneEvery, func() {
 			core.Tend()
@@ -143,6 +154,9 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 		defer cancel()
 		for _, server := range []*grpc.Server{hostServer, operatorServer} {
 			stopGracefully(grace, server)
+		}
+		if page != nil {
+			defer page.server.Close()
 		}
 		return httpServer.Shutdown(grace)
 	})

@@ -122,7 +122,8 @@ func TestTheAgentOfAnImageDoesNothing(t *testing.T) {
 	before := tree(t, h.layout)
 	e, err := NewEngine(h.layout, slog.New(slog.DiscardHandler))
 	must(t, err)
-	must(t, e.Run(t.Context()))
+	_, ended := h.runs(e)
+	h.wantEnd(ended)
 	wantTree(t, h.layout, before)
 	if is := h.described(); is.LastSeen.AsTime() != was.LastSeen.AsTime() {
 		t.Error("the coordinator has heard of it")

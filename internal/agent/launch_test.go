@@ -93,6 +93,24 @@ func TestLaunchPutsTheAgentIntoPlaceAndStartsIt(t *testing.T) {
 	}
 }
 
+// systemd keeps what it has read of a unit, so one that was another must be read anew; a new one is read at its start.
+func TestLaunchHasSystemdReadAUnitAnewThatWasAnother(t *testing.T) {
+	s := newSite(t)
+	l := newRoot(t)
+	must(t, os.WriteFile(l.unit(), []byte("[Service]\nExecStart=/bin/old\n"), 0o644))
+	for _, want := range [][]string{
+		{"enable --no-reload bootstrap-agent.service", "daemon-reload", "restart --no-block bootstrap-agent.service"},
+		{"enable --no-reload bootstrap-agent.service", "restart --no-block bootstrap-agent.service"},
+	} {
+		before := len(calls(t, l))
+		_, err := Launch(t.Context(), l, s.seed("loner"))
+		must(t, err)
+		if got := calls(t, l)[before:]; !slices.Equal(got, want) {
+			t.Errorf("systemctl was called with %q, want %q", got, want)
+		}
+	}
+}
+
 func TestLaunchAgainIsTheSameHostWithTheNewSeed(t *testing.T) {
 	s := newSite(t)
 	h := s.host("worker")
@@ -115,6 +133,31 @@ func TestLaunchAgainIsTheSameHostWithTheNewSeed(t *testing.T) {
 	h.finish()
 	if d := h.described(); d.Id != id || d.Phase != syncv1.Phase_PHASE_DONE {
 		t.Errorf("the coordinator says %v, the host was %s", d, id)
+	}
+}
+
+// A push to a host that has failed is no retry: it stays the same host, and failed, until an operator says so.
+func TestLaunchOnAFailedHostKeepsItFailedUntilItIsRetried(t *testing.T) {
+	s := newSite(t)
+	h := s.host("loner")
+	mend := tell(t, h.layout, "broken", "demo-app.service")
+	stop, _ := h.begin()
+	h.awaitPhase(syncv1.Phase_PHASE_FAILED)
+	stop()
+	id := h.described().Id
+	mend()
+	_, err := Launch(t.Context(), h.layout, s.seed("loner"))
+	must(t, err)
+	_, ended := h.begin()
+	await(t, "it has enrolled with the new seed", func() bool { return stored(t, h.layout).leaf != nil })
+	if d := h.described(); d.Id != id || d.Phase != syncv1.Phase_PHASE_FAILED {
+		t.Errorf("the coordinator says %v, the host was %s", d, id)
+	}
+	_, err = s.core.Retry(t.Context(), coordinator.Actor{Name: "uid 0"}, id)
+	must(t, err)
+	h.wantEnd(ended)
+	if d := h.described(); d.Id != id || d.Phase != syncv1.Phase_PHASE_DONE {
+		t.Errorf("after the retry the coordinator says %v, the host was %s", d, id)
 	}
 }
 

@@ -151,6 +151,10 @@ func TestBundlesThatAreNotWhatTheySay(t *testing.T) {
 			},
 			`demo/cluster.yaml:3:16: bundle_sha256: "x" is not a SHA-256`,
 		},
+		"a digest that is not filled in": {
+			func(s site) { s.edit("demo/cluster.yaml", "bundle: a.bundle", "bundle: a.bundle\nbundle_sha256:") },
+			"demo/cluster.yaml:3:1: bundle_sha256: has no value, so the bundle would be compared with nothing",
+		},
 		"no archive": {
 			func(s site) { s.write("demo/a.bundle", "text") },
 			"demo/cluster.yaml:2:9: bundle: demo/a.bundle is not a bundle that can be used: it is no tar.zst",

@@ -136,6 +136,20 @@ func TestLintFindsWhatIsWrongOrDeservesALook(t *testing.T) {
 				unit + ":4:1: ExecStart= runs bin/ap, which neither a file nor a package of the role worker has",
 			},
 		},
+		"a unit that runs what is not executable": {
+			func(s site) {
+				s.write("demo/packages/app/amd64/bin/plain", "#!/bin/sh\n")
+				s.must(os.Chmod(s.path("demo/packages/app/amd64/bin/plain"), 0o644))
+				s.must(os.Symlink("plain", s.path("demo/packages/app/amd64/bin/linked")))
+				s.edit("demo/bundle.yaml", "files:\n", "files:\n  bin/started: {roles: [master, worker], template: templates/app.conf.tmpl}\n")
+				s.write(unit, "[Service]\nRestart=no\nExecStartPre={{ .Cluster.Root }}/current/bin/started\nExecStart={{ .Cluster.Root }}/current/bin/plain\nExecStop={{ .Cluster.Root }}/current/bin/linked\n")
+			},
+			[]string{
+				unit + ":3:1: ExecStartPre= runs bin/started, which is not executable",
+				unit + ":4:1: ExecStart= runs bin/plain, which is not executable",
+				unit + ":5:1: ExecStop= runs bin/linked, which is not executable",
+			},
+		},
 		"a unit that could not be removed": {
 			func(s site) { s.write(unit, "[Service]\nExecStart=/bin/sleep 1d\n") },
 			[]string{unit + ": the unit names nothing below {{ .Cluster.Root }}", unit + ": warning: the service has no Restart="},

@@ -129,27 +129,39 @@ func (l *linter) command(r rendered, s setting, fail func(n int, message, remedy
 		return // an empty value takes earlier ones back
 	}
 	m := current.FindStringSubmatch(program)
+	found, executable := false, false
+	if m != nil {
+		found, executable = l.inGeneration(r, m[1])
+	}
 	switch {
 	case !strings.HasPrefix(program, "/"):
 		fail(s.line, s.key+"= runs "+program+", which is not an absolute path", "write the whole path, such as {{ .Cluster.Root }}/current/bin/"+path.Base(program)+" or /bin/sh")
-	case m != nil && !l.inGeneration(r, m[1]):
+	case found && !executable:
+		fail(s.line, s.key+"= runs "+m[1]+", which is not executable", "chmod 755 it in the package; for one below files write mode: \"0755\"")
+	case m != nil && !found:
 		fail(s.line, s.key+"= runs "+m[1]+", which neither a file nor a package of the role "+string(r.role.Name)+" has", "add it, or correct the path; the packages' bin and lib are joined in {{ .Cluster.Root }}/current")
 	}
 }
 
-// inGeneration says whether a role's generation has a file, on any architecture.
-func (l *linter) inGeneration(r rendered, name string) bool {
+// inGeneration says whether a role's generation has a file, on any architecture, and whether it can be run on all that
+// have it.
+func (l *linter) inGeneration(r rendered, name string) (found, executable bool) {
 	for _, f := range r.files {
 		if f.path == name {
-			return true
+			return true, f.mode&0o111 != 0
 		}
 	}
+	executable = true
 	for _, pkg := range r.packages {
 		for _, arch := range []manifest.Arch{"amd64", "arm64"} {
-			if t, ok := l.sources.trees[pkg.Name][arch]; ok && slices.Contains(t.links(), name) {
-				return true
+			t, ok := l.sources.trees[pkg.Name][arch]
+			if !ok || !slices.Contains(t.links(), name) {
+				continue
 			}
+			byPath := t.byPath()
+			e, _ := fileAt(byPath[name], byPath)
+			found, executable = true, executable && e.mode&0o111 != 0
 		}
 	}
-	return false
+	return found, executable
 }

@@ -185,33 +185,41 @@ func (t *tree) unpacked() int64 {
 
 // links are the files that appear in the well-known directories of a generation.
 func (t *tree) links() []string {
-	byPath := make(map[string]entry, len(t.entries))
-	for _, e := range t.entries {
-		byPath[e.path] = e
-	}
+	byPath := t.byPath()
 	links := []string{}
 	for _, e := range t.entries {
-		if slices.Contains(manifest.WellKnown, path.Dir(e.path)) && isFile(e, byPath) {
+		if !slices.Contains(manifest.WellKnown, path.Dir(e.path)) {
+			continue
+		}
+		if _, ok := fileAt(e, byPath); ok {
 			links = append(links, e.path)
 		}
 	}
 	return links
 }
 
-// isFile follows links as far as their targets stand in the list, which those do not that lead through a directory
-// that is a link itself.
-func isFile(e entry, byPath map[string]entry) bool {
+func (t *tree) byPath() map[string]entry {
+	byPath := make(map[string]entry, len(t.entries))
+	for _, e := range t.entries {
+		byPath[e.path] = e
+	}
+	return byPath
+}
+
+// fileAt gives the file that an entry is or leads to. It follows links as far as their targets stand in the list, which
+// those do not that lead through a directory that is a link itself.
+func fileAt(e entry, byPath map[string]entry) (entry, bool) {
 	for range 40 {
 		if e.mode.Type() != fs.ModeSymlink {
-			return e.mode.IsRegular()
+			return e, e.mode.IsRegular()
 		}
 		next, ok := byPath[path.Join(path.Dir(e.path), e.target)]
 		if !ok {
-			return false
+			return entry{}, false
 		}
 		e = next
 	}
-	return false
+	return entry{}, false
 }
 
 var errChanged = errors.New("changed while it was read; generate again when nobody writes to it")

@@ -37,6 +37,11 @@ func (c cursor) openNamed(named cursor, path string) (string, bool) {
 	var pinned manifest.Digest
 	pin := valueOf(c, "bundle_sha256")
 	if pin != nil {
+		// Of no other optional key would an empty value be a danger: a script that fills it in found nothing to write.
+		if pin.empty() {
+			pin.failKey("has no value, so the bundle would be compared with nothing", "write the SHA-256 that the publisher says, or remove the key")
+			return "", false
+		}
 		quiet := cursor{report: &report{}, node: pin.node, at: pin.at}
 		if pinned = quiet.sha256(); pinned == "" {
 			return "", false // told when the key is read

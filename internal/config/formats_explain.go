@@ -36,6 +36,8 @@ func mistake(k *kind.Format) string {
 			return ": an IPv6 address stands in brackets, with the port after them"
 		case k.Want == "host-port" && isHost(s):
 			return ": the port is missing"
+		case k.Want == "host-port":
+			return portMistake(s)
 		}
 	case "url":
 		if !strings.Contains(s, "://") {
@@ -59,6 +61,24 @@ func mistake(k *kind.Format) string {
 		return pathMistake(s)
 	}
 	return ""
+}
+
+// portMistake says what is wrong with the port of what else would be a host and a port.
+func portMistake(s string) string {
+	at := strings.LastIndexByte(s, ':')
+	if at < 0 || !isHostPort(s[:at]+":1") || isHostPort(s) {
+		return ""
+	}
+	switch port := s[at+1:]; {
+	case port == "":
+		return ": the port is missing"
+	case digits.MatchString(port) && len(port) <= 10:
+		return ": port " + port + " is out of range 1–65535"
+	case digits.MatchString(port):
+		return ": the port is out of range 1–65535"
+	default:
+		return ": the port " + quote(port) + " is no number"
+	}
 }
 
 func pathMistake(s string) string {

@@ -22,6 +22,10 @@ func (e explainer) alternatives(err *jsonschema.ValidationError, around []string
 		e.descend(only, around)
 		return
 	}
+	if only := nearly(err); only != nil {
+		e.descend(only, around)
+		return
+	}
 	if words, at := e.sameSpot(err); words != nil {
 		spot := e.locate(at.InstanceLocation)
 		spot.fail("must be "+choice(words)+", "+e.got(spot), e.remedy("write "+choice(words), schemas...))
@@ -60,6 +64,26 @@ func (e explainer) meant(err *jsonschema.ValidationError) *jsonschema.Validation
 	}
 	if best == nil && len(err.Causes) == 1 {
 		best = err.Causes[0]
+	}
+	return best
+}
+
+// nearly gives the only alternative that the value fits but for its port: who wrote one meant a host and a port.
+func nearly(err *jsonschema.ValidationError) *jsonschema.ValidationError {
+	var best *jsonschema.ValidationError
+	for _, cause := range err.Causes {
+		k, ok := cause.ErrorKind.(*kind.Format)
+		if !ok || k.Want != "host-port" {
+			continue
+		}
+		s, ok := k.Got.(string)
+		if !ok || portMistake(s) == "" {
+			continue
+		}
+		if best != nil {
+			return nil
+		}
+		best = cause
 	}
 	return best
 }

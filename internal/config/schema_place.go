@@ -134,13 +134,23 @@ func propertyOf(raw map[string]any, name string) map[string]any {
 }
 
 // schemas are those that say something about a value that is wrong, the nearest first: the one that it does not fit,
-// those that refer to it, and where the value is declared, as under a condition the first is only a part.
+// those that refer to it, and where the value is declared, as under a condition the first is only a part. What is said of
+// a list is meant for its items.
 func (e explainer) schemas(err *jsonschema.ValidationError, around []string) []map[string]any {
 	schemas := []map[string]any{e.schema.at(err.SchemaURL)}
 	for _, location := range slices.Backward(around) {
 		schemas = append(schemas, e.schema.at(location))
 	}
-	return append(schemas, e.declared(err.InstanceLocation))
+	schemas = append(schemas, e.declared(err.InstanceLocation))
+	if n := len(err.InstanceLocation) - 1; n >= 0 && e.isList(err.InstanceLocation[:n]) {
+		schemas = append(schemas, e.declared(err.InstanceLocation[:n]))
+	}
+	return schemas
+}
+
+func (e explainer) isList(location []string) bool {
+	_, ok := e.locate(location).value.([]any)
+	return ok
 }
 
 // namesIn collects the properties that a schema knows, also under conditions, sorted.

@@ -3,6 +3,7 @@ package late
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // Functions gives the encoders for templates. A late value remembers the encoder and is encoded on the host; text,
@@ -23,9 +24,13 @@ func (s *Space) encode(e encoder, v any) (any, error) {
 		return late.encoded(e.name)
 	}
 	if ref, found := s.FindWithin(v); found {
+		example := "{{ ." + ref + " | " + e.name + " }}"
+		if role, _, indexed := strings.Cut(ref, "["); indexed {
+			example = "{{ range ." + role + " }}{{ .Name | " + e.name + " }}{{ end }}"
+		}
 		return nil, &Error{
 			Message: e.name + " takes one late value; this holds ." + ref + " and more",
-			Remedy:  "encode each value by itself, as in {{ ." + ref + " | " + e.name + " }}",
+			Remedy:  "encode each value by itself, as in " + example,
 		}
 	}
 	if e.name == "json" || e.name == "yaml" {

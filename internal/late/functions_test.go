@@ -70,7 +70,7 @@ func TestWhatCannotBeEncodedIsRefused(t *testing.T) {
 		{"an unknown type", "json", struct{}{}, "json cannot encode this kind of value; use text, numbers, lists and maps"},
 		{
 			"a roster", "json", s.Roster["master"],
-			"json takes one late value; this holds .Roster.master[0].Name and more; encode each value by itself, as in {{ .Roster.master[0].Name | json }}",
+			"json takes one late value; this holds .Roster.master[0].Name and more; encode each value by itself, as in {{ range .Roster.master }}{{ .Name | json }}{{ end }}",
 		},
 		{
 			"text that holds a placeholder", "shell", s.Host.Name.String(),

@@ -50,7 +50,7 @@ type ClassInfo struct {
 var classes = []ClassInfo{
 	{Invalid, "the push to this host was asked for in a way that can't work", "Correct the host's line in the cluster config or the flags.", false},
 	{Unreachable, "no connection to the host's SSH port", "Check that the host is up, that its address and SSH port are right, and that no firewall is between.", true},
-	{JumpHost, "a jump host on the way can't be used", "Push to the jump host's other side once it works: ssh to the jump host by hand.", true},
+	{JumpHost, "a jump host on the way can't be used", "Check that you can ssh to the jump host by hand with the same settings, then push again.", true},
 	{HostKeyUnknown, "nothing is known of the host's key", "Fetch the key with ssh-keyscan, compare its fingerprint on the host's console and add it to the known hosts file; or use --accept-new-host-keys to trust it now and record it.", false},
 	{HostKeyChanged, "the host's key is not the known one", "If the host was reinstalled, compare the new fingerprint on its console and replace the line in the known hosts file. If it was not, somebody may be answering in its place.", false},
 	{HostKeyRevoked, "the host's key is marked as revoked", "Give the host a new key, and remove the old one everywhere.", false},

@@ -87,7 +87,8 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		root     = "a template sees .Param, .Cluster, .Role, .Host, .Roster, .Endpoint and .Secret; inside of {{ range }} and {{ with }} write $.Param and so on"
 		optional = "give the parameter a value or a default, or use it inside of {{ with }}"
 		encoders = "the encoders are base64, json, raw, shell, systemd, url, urlhost, yaml; the other functions are " +
-			"and, call, eq, ge, gt, html, index, js, le, len, lt, ne, not, or, print, printf, println, slice, urlquery"
+			"add, and, bytes, call, div, duration, eq, ge, gt, has, hostport, html, index, js, le, len, lt, mod, mul, ne, not, or, " +
+			"print, printf, println, slice, sub, urlquery"
 		outside = "index 3 is outside of .Roster.master, which has 3 members; the first is 0 and the last 2; use {{ range .Roster.master }} for all of them"
 	)
 	for _, c := range []struct{ name, text, want string }{
@@ -122,7 +123,7 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"printing a roster", "{{ .Roster.master }}", "1:4: .Roster.master is a list of members, not a single value; use {{ range }} and print the parts of each member, such as .Name or .Address"},
 		{"printing a list", "{{ .Param.list }}", "1:4: .Param.list is a list, not a single value; print its parts, or all of it with | json or | yaml"},
 		{"printing null", "{{ .Param.null }}", "1:4: .Param.null is null; give the parameter a value or a default, or print it inside of {{ with }}"},
-		{"encoding a roster", "{{ .Roster.master | json }}", "1:21: json takes one late value; this holds .Roster.master[0].Name and more; encode each value by itself, as in {{ .Roster.master[0].Name | json }}"},
+		{"encoding a roster", "{{ .Roster.master | json }}", "1:21: json takes one late value; this holds .Roster.master[0].Name and more; encode each value by itself, as in {{ range .Roster.master }}{{ .Name | json }}{{ end }}"},
 		{"printing the roster", "{{ .Roster }}", "1:4: .Roster is the roster, not a single value; use {{ range }} and print the parts of each member, such as .Name or .Address"},
 		{"printing a member", "{{ index .Roster.master 0 }}", "1:4: index .Roster.master 0 is a member, not a single value; print its parts, such as .Name or .Address"},
 		{"a part of a number", "{{ .Param.port.x }}", `1:4: .Param.port is a number, so it has no field "x"; print .Param.port itself`},
@@ -138,6 +139,7 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"a very wide printf", `{{ printf "%099999d" 1 }}`, "1:4: printf with %099999d is too wide; use a width of at most four digits"},
 
 		{"an unknown function", "{{ jsn .Param.name }}", `1:4: unknown function "jsn"; did you mean "json"? ` + encoders},
+		{"nearly a function of Muster's own", `{{ hotport .Param.name 1 }}`, `1:4: unknown function "hotport"; did you mean "hostport"? ` + encoders},
 		{"a function that reaches outside", `{{ env "HOME" }}`, `1:4: unknown function "env"; ` + encoders},
 		{"a function of this package", `{{ musterLeave }}`, `1:4: unknown function "musterLeave"; ` + encoders},
 		{"an unknown variable", "a\n{{ $y }}", `2:4: unknown variable "$y"; declare it in the same {{ if }}, {{ with }}, {{ range }} or outside of it: {{ $y := … }}`},

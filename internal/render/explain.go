@@ -40,8 +40,10 @@ func (x *execution) parseError(err error) *Error {
 	switch {
 	case strings.HasPrefix(message, "function "):
 		encoders := slices.Sorted(maps.Keys(x.space.Functions()))
-		e.Message = "unknown function " + strconv.Quote(word) + suggestion("", word, append(encoders, builtins...))
-		e.Remedy = "the encoders are " + strings.Join(encoders, ", ") + "; the other functions are " + strings.Join(builtins, ", ")
+		others := append(slices.Collect(maps.Keys(arithmetic)), builtins...)
+		slices.Sort(others)
+		e.Message = "unknown function " + strconv.Quote(word) + suggestion("", word, slices.Concat(encoders, others))
+		e.Remedy = "the encoders are " + strings.Join(encoders, ", ") + "; the other functions are " + strings.Join(others, ", ")
 	case message == "unexpected EOF":
 		e.Message = "the template ends inside of {{ if }}, {{ with }}, {{ range }}, {{ define }} or {{ block }}"
 		e.Remedy = "close each of them with {{ end }}"

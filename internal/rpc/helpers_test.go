@@ -54,6 +54,7 @@ type site struct {
 	socket   string
 	operator operatorv1.OperatorServiceClient
 	logged   lines
+	slow     atomic.Int64 // how long each write of the store takes longer, in nanoseconds
 
 	mu        sync.Mutex
 	now       time.Time
@@ -70,8 +71,9 @@ func newSite(t testing.TB, change ...func(*coordinator.Options)) *site {
 		}
 	}
 	var err error
-	s.store, err = store.OpenBolt(filepath.Join(t.TempDir(), "store.db"))
+	bolt, err := store.OpenBolt(filepath.Join(t.TempDir(), "store.db"))
 	must(err)
+	s.store = slowStore{bolt, &s.slow}
 	s.caDir = filepath.Join(t.TempDir(), "ca")
 	s.ca, err = identity.Create(s.caDir, cluster, start)
 	must(err)
@@ -115,6 +117,17 @@ func newSite(t testing.TB, change ...func(*coordinator.Options)) *site {
 	})
 	s.operator = operatorv1.NewOperatorServiceClient(dial(t, "unix:"+s.socket, insecure.NewCredentials()))
 	return s
+}
+
+// slowStore writes as a disk does that is busy.
+type slowStore struct {
+	store.Store
+	by *atomic.Int64
+}
+
+func (s slowStore) Update(ctx context.Context, f func(store.Writer) error) error {
+	time.Sleep(time.Duration(s.by.Load()))
+	return s.Store.Update(ctx, f)
 }
 
 // lines counts those of a log.
@@ -426,7 +439,7 @@ func remedy(err error) string {
 // wantEvent wants an event of the kind with this text in it.
 func (s *site) wantEvent(kind, text string) {
 	s.Helper()
-	resp, err := s.operator.ListEvents(context.Background(), &operatorv1.ListEventsRequest{})
+	resp, err := s.operator.ListEvents(context.Background(), &operatorv1.ListEventsRequest{Limit: 10_000})
 	if err != nil {
 		s.Fatal(err)
 	}

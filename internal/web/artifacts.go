@@ -1,5 +1,6 @@
-// Package web is the HTTP front door for artifacts. It serves bytes that anyone may read and nothing else; it holds no
-// rule and knows no host.
+// Package web is the HTTP front doors: one for artifacts, bytes that anyone may read, which knows no host; and one for the
+// operator's page, which shows what the core says to whoever is logged in and changes nothing. It holds no rule but what
+// keeps a browser's session safe.
 package web
 
 import (

@@ -19,7 +19,7 @@ func TestTheBootstrapAgentHoldsNothingOfTheCoordinator(t *testing.T) {
 		"text/template", "html/template", "gopkg.in/yaml.v3", "go.etcd.io/bbolt", "go.etcd.io/etcd", "github.com/spf13/cobra",
 		"github.com/prometheus/client_golang", "golang.org/x/net/trace", "testing",
 	}
-	for _, name := range []string{"coordinator", "rpc", "web", "store", "identity", "attest", "artifacts", "config", "render", "push", "show"} {
+	for _, name := range []string{"coordinator", "rpc", "web", "store", "identity", "attest", "artifacts", "config", "render", "push", "sshconfig", "hostlist", "show"} {
 		unwanted = append(unwanted, module+"/internal/"+name)
 	}
 	list(t, "./cmd/bootstrap-agent").forbidReach(t, module+"/cmd/bootstrap-agent", unwanted...)

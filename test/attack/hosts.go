@@ -94,9 +94,9 @@ func deploy(ctx context.Context, root string) (time.Duration, error) {
 	}
 	took := time.Since(began)
 	_, conf := os.Stat(filepath.Join(root, "opt/demo/current/etc/app.conf"))
-	load, err := os.Stat(filepath.Join(root, "opt/demo/current/etc/../../../demo/packages"))
-	if err == nil && !load.IsDir() {
-		err = errors.New("no packages")
+	load, err := filepath.Glob(filepath.Join(root, "opt/demo/packages/*/share/load"))
+	if err == nil && len(load) != 1 {
+		err = errors.New("the package is not there")
 	}
 	if _, left := os.Stat(filepath.Join(root, "var/lib/bootstrap-agent")); left == nil {
 		err = errors.Join(err, errors.New("the bootstrap agent is still there"))

@@ -31,7 +31,7 @@ type options struct {
 	For         time.Duration
 	Pause       time.Duration
 	Nice        int
-	// Bounds are what is asserted of times; memory and hosts always are.
+	// Times says that their bound is asserted too; that of memory, and that all hosts are done, always are.
 	Times bool
 	Keep  bool
 }
@@ -86,10 +86,10 @@ func run(ctx context.Context) error {
 
 // outcome is one run's.
 type outcome struct {
-	Hosts   hostsOutcome
-	Attack  attackOutcome
-	Peak    int64 // bytes
-	Denials int
+	Hosts    hostsOutcome
+	Attack   attackOutcome
+	Peak     int64 // bytes
+	Refusals int
 	// What the processes have computed.
 	CoordinatorCPU, HostsCPU, AttackCPU time.Duration
 }
@@ -127,7 +127,7 @@ func (o options) once(ctx context.Context, attacked bool) (r outcome, err error)
 	if r.Peak, err = s.peak(); err != nil {
 		return r, err
 	}
-	r.Denials, err = s.denials(ctx)
+	r.Refusals, err = s.refusals()
 	return r, err
 }
 

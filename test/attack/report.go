@@ -54,7 +54,7 @@ func (o options) compare(out io.Writer, peace, attack outcome) error {
 	} {
 		row(cpu.name, func(r outcome) string { return fmt.Sprintf("%.1f s", cpu.of(r).Seconds()) }, "")
 	}
-	row("denials in the events", func(r outcome) string { return fmt.Sprint(r.Denials) }, "")
+	row("refusals in the events", func(r outcome) string { return fmt.Sprint(r.Refusals) }, "")
 	for _, kind := range kinds {
 		row("attack: "+kind.name, func(r outcome) string {
 			k, ok := r.Attack.Kinds[kind.name]
