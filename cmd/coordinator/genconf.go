@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,10 +17,11 @@ import (
 	"muster/internal/config"
 	"muster/internal/fault"
 	"muster/internal/manifest"
+	"muster/internal/show"
 )
 
 func genconfCommand() *cobra.Command {
-	var out, agents string
+	var out, agents, output string
 	var check bool
 	var signing signingFlags
 	c := &cobra.Command{
@@ -32,16 +34,22 @@ earlier generation there is replaced in one step, and kept below generations/. T
 With signing in cluster.yaml the generation gets a statement to be signed, here (--sign-key) or where the key is
 (coordinator sign). It alone depends on time and history: its version follows the one in --out, and it expires.
 
-When something is wrong, all of it is said at once, nothing is written, and the exit code is 2.`,
+When something is wrong, all of it is said at once, nothing is written, and the exit code is 2. With -o json or yaml the
+problems are one document on the standard output, for editors and pipelines.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file := "cluster.yaml"
 			if len(args) == 1 {
 				file = args[0]
 			}
-			return genconf(cmd, file, out, agents, check, signing)
+			format, err := show.ParseFormat(output)
+			if err != nil {
+				return usageError(err)
+			}
+			return genconf(cmd, file, out, agents, check, format, signing)
 		},
 	}
+	outputFlag(c, &output)
 	c.Flags().StringVar(&out, "out", "genconf", "directory to write")
 	c.Flags().StringVar(&agents, "agents", "", "directory with the bootstrap agents (default: that of this program)")
 	c.Flags().BoolVar(&check, "check", false, "only validate, write nothing")
@@ -58,23 +66,47 @@ type signingFlags struct {
 	keep    int
 }
 
-func genconf(cmd *cobra.Command, file, out, agents string, check bool, signing signingFlags) error {
+// checked is what genconf says of its input to programs.
+type checked struct {
+	Valid    bool            `json:"valid"`
+	Problems config.Problems `json:"problems"`
+	// ConfigID and Out are those of what was generated.
+	ConfigID manifest.ConfigID `json:"config_id,omitempty"`
+	Out      string            `json:"out,omitempty"`
+}
+
+// say tells people the problems, and programs all of it.
+func (d checked) say(cmd *cobra.Command, format show.Format) error {
+	if format == show.FormatTable {
+		return renderProblems(cmd.ErrOrStderr(), d.Problems)
+	}
+	if d.Problems == nil {
+		d.Problems = config.Problems{}
+	}
+	return document(cmd.OutOrStdout(), format, d)
+}
+
+func genconf(cmd *cobra.Command, file, out, agents string, check bool, format show.Format, signing signingFlags) error {
 	if signing.keep < 0 {
 		return usageError(fmt.Errorf("--keep %d: cannot be less than 0", signing.keep))
 	}
 	began := time.Now()
-	cluster, problems := config.LoadCluster(file)
-	if len(problems) > 0 {
-		if err := problems.Render(cmd.ErrOrStderr()); err != nil {
+	cluster, problems := config.LoadClusterAnd(file, artifacts.BrokenRules)
+	valid := problems.Err() == nil
+	if !valid || format == show.FormatTable {
+		if err := (checked{Valid: valid, Problems: problems}).say(cmd, format); err != nil {
 			return err
 		}
 	}
-	if err := problems.Err(); err != nil {
+	if !valid {
 		return &exitError{exitInvalid, fmt.Errorf("%s is not valid; nothing was written", file)}
 	}
 	if check {
 		if err := artifacts.Check(cmd.Context(), cluster, artifacts.Options{}); err != nil {
-			return invalid(cmd, file, err)
+			return invalid(cmd, file, format, problems, err)
+		}
+		if format != show.FormatTable {
+			return checked{Valid: true, Problems: problems}.say(cmd, format)
 		}
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s and its bundle are valid\n", file)
 		return err
@@ -92,18 +124,24 @@ func genconf(cmd *cobra.Command, file, out, agents string, check bool, signing s
 		Progress: func(s string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), s) },
 	})
 	if err != nil {
-		return invalid(cmd, file, err)
+		return invalid(cmd, file, format, problems, err)
+	}
+	if format != show.FormatTable {
+		return checked{Valid: true, Problems: problems, ConfigID: g.ConfigID, Out: out}.say(cmd, format)
 	}
 	return summarise(cmd.OutOrStdout(), g, out, time.Since(began))
 }
 
-// invalid renders what is wrong with the input; other errors pass.
-func invalid(cmd *cobra.Command, file string, err error) error {
+// invalid tells what is wrong with the input; other errors pass. People have read the warnings already.
+func invalid(cmd *cobra.Command, file string, format show.Format, warnings config.Problems, err error) error {
 	var problems config.Problems
 	if !errors.As(err, &problems) {
 		return err
 	}
-	if err := problems.Render(cmd.ErrOrStderr()); err != nil {
+	if format != show.FormatTable {
+		problems = slices.Concat(warnings, problems)
+	}
+	if err := (checked{Problems: problems}).say(cmd, format); err != nil {
 		return err
 	}
 	return &exitError{exitInvalid, fmt.Errorf("%s or its bundle is not valid; nothing was written", file)}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -147,5 +148,40 @@ func TestGenconfWantsTheRightAgents(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestGenconfTellsProgramsWhatIsWrong(t *testing.T) {
+	dir := genconfSite(t)
+	stdout, stderr, err := runGenconf(t, dir, "--check", "-o", "json")
+	if err != nil || strings.Join(strings.Fields(stdout), "") != `{"problems":[],"valid":true}` || stderr != "" {
+		t.Errorf("said %q, %q, %v of what is valid", stdout, stderr, err)
+	}
+	file := filepath.Join(dir, "demo/cluster.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append(text, "prot: 1\n"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, err = runGenconf(t, dir, "-o", "json")
+	var said struct {
+		Valid    bool
+		Problems []struct {
+			File, Key, Message, Remedy, Source string
+			Line, Column                       int
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &said); err != nil {
+		t.Fatalf("%v in %s", err, stdout)
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) || exit.code != exitInvalid || stderr != "" {
+		t.Errorf("ended with %v, %q", err, stderr)
+	}
+	if said.Valid || len(said.Problems) != 1 || said.Problems[0].File != file || said.Problems[0].Key != "prot" || said.Problems[0].Line != 9 ||
+		said.Problems[0].Column != 1 || said.Problems[0].Message != "unknown key" || said.Problems[0].Remedy == "" || said.Problems[0].Source != "prot: 1" {
+		t.Errorf("said %s", stdout)
 	}
 }

@@ -169,6 +169,8 @@ func (a *auditor) generation(g *manifest.Generation, at string) {
 			a.wrong(path, err)
 		case got != g.Files[name]:
 			a.problem(path, copyAgain, "it is not the file that generation.json lists: its SHA-256 is %s", got.Digest)
+		case name == configFile && !saysTheSame(g, filepath.Join(a.dir, path)):
+			a.problem(filepath.Join(at, generationFile), copyAgain, "it says something else than config.json")
 		}
 	}
 	for _, entry := range g.Roles {

@@ -75,6 +75,18 @@ func TestAuditNamesEveryProblem(t *testing.T) {
 		}, artifacts.AuditOptions{}, [][2]string{{"passwd", "neither a file nor a directory"}}},
 		"generation.json damaged": {func(s site, _ *manifest.Generation, _ *manifest.Manifest) { s.flip("generation.json") },
 			artifacts.AuditOptions{}, [][2]string{{"generation.json", "damaged"}}},
+		"another address in generation.json": {func(s site, g *manifest.Generation, _ *manifest.Manifest) {
+			g.Hosts[0].Address = "10.77.0.12"
+			s.state(g)
+		}, artifacts.AuditOptions{Unsigned: true}, [][2]string{{"generation.json", "says something else than config.json"}}},
+		"another port in generation.json": {func(s site, g *manifest.Generation, _ *manifest.Manifest) {
+			g.Coordinator.GRPCPort++
+			s.state(g)
+		}, artifacts.AuditOptions{Unsigned: true}, [][2]string{{"generation.json", "says something else than config.json"}}},
+		"a role that waits for none that there is": {func(s site, g *manifest.Generation, _ *manifest.Manifest) {
+			g.Roles[1].After = []manifest.Role{"mester"}
+			s.state(g)
+		}, artifacts.AuditOptions{Unsigned: true}, [][2]string{{"generation.json", `after the unknown role "mester"`}}},
 		"not signed": {func(s site, _ *manifest.Generation, _ *manifest.Manifest) {
 			s.must(os.Remove(filepath.Join(s.out(), sign.File)))
 		}, artifacts.AuditOptions{}, [][2]string{{sign.File, "not signed"}}},
@@ -86,9 +98,7 @@ func TestAuditNamesEveryProblem(t *testing.T) {
 			artifacts.AuditOptions{Now: noon.Add(10000 * time.Hour)}, [][2]string{{sign.File, "expired"}}},
 		"file with a hostile name": {func(s site, g *manifest.Generation, _ *manifest.Manifest) {
 			g.Files["../../etc/passwd"] = g.Files["install.sh"]
-			data, err := g.Encode()
-			s.must(err)
-			s.must(os.WriteFile(filepath.Join(s.out(), "generation.json"), data, 0o644))
+			s.state(g)
 		}, artifacts.AuditOptions{}, [][2]string{{"generation.json", "no place"}}},
 		"package with a hostile name": {func(s site, g *manifest.Generation, m *manifest.Manifest) {
 			s.repack(g, m, map[string]string{"../../etc/cron.d/x": "x"}, func(b manifest.Blob) { m.Packages[0].Blobs["amd64"] = b })
@@ -127,6 +137,14 @@ func TestAuditNamesEveryProblem(t *testing.T) {
 			}
 		})
 	}
+}
+
+// state writes what generation.json is to say.
+func (s site) state(g *manifest.Generation) {
+	s.t.Helper()
+	data, err := g.Encode()
+	s.must(err)
+	s.must(os.WriteFile(filepath.Join(s.out(), "generation.json"), data, 0o644))
 }
 
 // flip changes a bit in the middle of a file.

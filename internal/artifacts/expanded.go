@@ -1,6 +1,9 @@
 package artifacts
 
 import (
+	"bytes"
+	"encoding/json"
+
 	"muster/internal/config"
 	"muster/internal/manifest"
 )
@@ -67,6 +70,27 @@ func expand(c *config.Cluster) expanded {
 		e.Hosts = append(e.Hosts, listed)
 	}
 	return e
+}
+
+// saysTheSame compares a generation with the config.json that was written with it. Nothing else has a digest over what
+// generation.json says of the cluster, unless the generation is signed.
+func saysTheSame(g *manifest.Generation, path string) bool {
+	data, err := readAtMost(path, maxGeneration)
+	var written expanded
+	if err != nil || json.Unmarshal(data, &written) != nil {
+		return false
+	}
+	stated := written
+	stated.Cluster, stated.Bundle, stated.Coordinator, stated.SSH = g.Cluster, g.Bundle, g.Coordinator, g.SSH
+	stated.Endpoint, stated.Address, stated.Signing, stated.Attestation = g.Endpoint, g.Address, g.Signing, g.Attestation
+	stated.Hosts = append([]manifest.Listed{}, g.Hosts...)
+	stated.Roles = map[manifest.Role]expandedRole{}
+	for _, r := range g.Roles {
+		stated.Roles[r.Name] = expandedRole{Count: r.Count, Select: r.Select, AllowSharedTokens: r.AllowSharedTokens}
+	}
+	a, errA := json.Marshal(written)
+	b, errB := json.Marshal(stated)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
 }
 
 // zoneLabel is the label that says in which zone a host is.

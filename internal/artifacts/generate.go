@@ -29,14 +29,14 @@ func Generate(ctx context.Context, cluster *config.Cluster, opts Options) (*mani
 	}
 	defer g.sources.close()
 	if g.stage, err = newStage(g.out); err != nil {
-		return nil, err
+		return nil, unwritable(g.out, err)
 	}
 	generation, err := g.write(ctx)
 	if err == nil {
 		err = g.stage.commit()
 	}
 	if err = errors.Join(err, g.stage.discard()); err != nil {
-		return nil, err
+		return nil, unwritable(g.out, err)
 	}
 	if n := g.stage.reused.Load(); n > 0 {
 		g.progress("took %d KiB of blobs over from the previous generation", n>>10)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,40 @@ import (
 // checkRules asks the bundle's rules. One that does not hold is the operator's to mend, so it is told where its
 // parameters stand in cluster.yaml; one that cannot be evaluated is the publisher's.
 func checkRules(c *config.Cluster, place locator, p *problems) {
+	askRules(c, place, p, func(config.Rule) bool { return true })
+}
+
+// BrokenRules gives the rules that a cluster.yaml breaks beside what else is wrong with it: those whose parameters are
+// right by themselves. It is for config.LoadClusterAnd.
+func BrokenRules(c *config.Cluster, wrong config.Problems) config.Problems {
+	// For positions only: config has read it.
+	text, _ := os.ReadFile(bundlePath(c.Bundle, definitionFile))
+	place := newLocator(bundlePath(c.Bundle, definitionFile), string(text))
+	var p problems
+	askRules(c, place, &p, func(rule config.Rule) bool {
+		return !slices.ContainsFunc(wrong, func(w config.Problem) bool { return !w.Warning && concerns(w.Key, rule) })
+	})
+	// A rule that could not be asked may have read a wrong value, and the defaults are not the operator's.
+	return slices.DeleteFunc(p.list, func(found config.Problem) bool { return found.File != c.File })
+}
+
+// concerns says whether what is wrong with a key of cluster.yaml can matter to a rule.
+func concerns(key string, rule config.Rule) bool {
+	if rule.Discovery && slices.Contains([]string{"discovery", "endpoint", "hosts"}, key) {
+		return true
+	}
+	name, ok := strings.CutPrefix(key, "parameters.")
+	if !ok {
+		return key == "" || key == "parameters"
+	}
+	within := func(inner, outer string) bool {
+		rest, ok := strings.CutPrefix(inner, outer)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	return slices.ContainsFunc(rule.Keys, func(k string) bool { return within(name, k) || within(k, name) })
+}
+
+func askRules(c *config.Cluster, place locator, p *problems, ask func(config.Rule) bool) {
 	if len(c.Bundle.Rules) == 0 {
 		return
 	}
@@ -23,7 +58,7 @@ func checkRules(c *config.Cluster, place locator, p *problems) {
 	shown := *c
 	shown.Parameters = c.Bundle.Conceal(c.Parameters, func(string) any { return config.Masked })
 	for i, rule := range c.Bundle.Rules {
-		if !applies(rule, c.Parameters) {
+		if !ask(rule) || !applies(rule, c.Parameters) {
 			continue
 		}
 		holds, err := render.Assert(place.file, rule.Assert, c.Parameters, clusterInfo(c))

@@ -51,6 +51,35 @@ func TestRulesAreAskedBetweenParameters(t *testing.T) {
 	}
 }
 
+func TestBrokenRulesAreSaidBesideWhatElseIsWrong(t *testing.T) {
+	const (
+		unknown = `demo/cluster.yaml:7:1: prot: unknown key`
+		port    = `demo/cluster.yaml:8:20: parameters.port: must be a whole number, got the text "x"`
+		beat    = "demo/cluster.yaml:8:29: parameters.beat: The timeout must be at least five beats: timeout is 1000 (the default), beat is 300 (line 8, column 29)"
+	)
+	for name, tt := range map[string]struct{ parameters, want string }{
+		"an unknown key":                       {"port: 1000, beat: 300", unknown + "\n" + strings.Replace(strings.Replace(beat, "8:29", "8:32", 1), "column 29", "column 32", 1)},
+		"another parameter":                    {"port: x, beat: 300", unknown + "\n" + port + "\n" + beat},
+		"a parameter of the rule":              {"beat: x, timeout: 1", unknown + "\n" + strings.Replace(port, "port", "beat", 1)},
+		"a value in a parameter of the rule":   {"disk: {low: 2GiB, high: x}", unknown + "\n" + `demo/cluster.yaml:8:38: parameters.disk.high: "x" is not a number of bytes`},
+		"a mapping with a value that it is on": {"disk: 5", unknown + "\n" + "demo/cluster.yaml:8:20: parameters.disk: must be a mapping, got the number 5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.edit("demo/bundle.yaml", "    greeting:", `    beat: {type: integer, default: 100}
+    timeout: {type: integer, default: 1000}
+    disk: {type: object, properties: {low: {format: bytes}, high: {format: bytes}}}
+    greeting:`)
+			s.edit("demo/bundle.yaml", "packages:\n", twoRules[1:]+"packages:\n")
+			s.edit("demo/cluster.yaml", "hosts:", "prot: 1\nparameters: {"+tt.parameters+"}\nhosts:")
+			c, problems := config.LoadClusterAnd(s.path("demo/cluster.yaml"), artifacts.BrokenRules)
+			if got := strings.ReplaceAll(problems.Error(), s.dir+"/", ""); got != tt.want || c != nil {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestRulesCanBeAboutDiscovery(t *testing.T) {
 	for name, tt := range map[string]struct{ cluster, want string }{
 		"kept": {"", ""},

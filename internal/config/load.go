@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -12,7 +13,11 @@ const bundleFile = "bundle.yaml"
 
 // LoadCluster reads a cluster.yaml and the bundle that it names, and checks both. The problems of cluster.yaml come
 // first. The cluster is nil when any problem is more than a warning.
-func LoadCluster(path string) (*Cluster, Problems) {
+func LoadCluster(path string) (*Cluster, Problems) { return LoadClusterAnd(path, nil) }
+
+// LoadClusterAnd is LoadCluster for who can find more mistakes than this package, so that all are said at once: of a file
+// that is not valid, more is given what could be read and what is wrong with it. What it finds there is told in its place.
+func LoadClusterAnd(path string, more func(*Cluster, Problems) Problems) (*Cluster, Problems) {
 	data, problem := readFile(path)
 	if problem != nil {
 		return nil, Problems{*problem}
@@ -30,7 +35,12 @@ func LoadCluster(path string) (*Cluster, Problems) {
 	}
 	report.conceal(bundle, top)
 	cluster := readCluster(c, bundle)
-	problems = append(report.sorted(), problems...)
+	own := report.sorted()
+	if own.Err() != nil && bundle != nil && more != nil {
+		own = append(slices.Clip(own), more(cluster, own)...)
+		sortByPlace(own)
+	}
+	problems = append(own, problems...)
 	if problems.Err() != nil {
 		return nil, problems
 	}

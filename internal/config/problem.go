@@ -12,16 +12,17 @@ import (
 type Problem struct {
 	// File is the path as it was given. Line and Column count from 1, Column in characters; both are 0 when the
 	// file as a whole is meant, such as one that does not exist.
-	File         string
-	Line, Column int
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
 	// Key is the way to the value, such as roles.master.count or hosts[1].address; empty for the whole file.
-	Key     string
-	Message string
-	Remedy  string
+	Key     string `json:"key,omitempty"`
+	Message string `json:"message"`
+	Remedy  string `json:"remedy"`
 	// Source is the offending line as it stands in the file. It may hold anything: Render escapes it.
-	Source string
+	Source string `json:"source,omitempty"`
 	// Warning marks what deserves a look but does not stop.
-	Warning bool
+	Warning bool `json:"warning,omitempty"`
 }
 
 // Problems are what was found in one or several files: file after file, in each from the top down.
@@ -155,9 +156,7 @@ func (r *report) failed() bool { return r.problems.Err() != nil }
 // sorted gives the problems in the order of their positions.
 func (r *report) sorted() Problems {
 	r.hide()
-	slices.SortStableFunc(r.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
-	})
+	sortByPlace(r.problems)
 	if r.dropped > 0 {
 		last := r.problems[len(r.problems)-1]
 		last.Key, last.Warning = "", false
@@ -166,4 +165,11 @@ func (r *report) sorted() Problems {
 		r.problems, r.dropped = append(r.problems, last), 0
 	}
 	return r.problems
+}
+
+// sortByPlace sorts problems of one file.
+func sortByPlace(ps Problems) {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key))
+	})
 }

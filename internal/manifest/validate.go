@@ -90,6 +90,13 @@ func (g *Generation) Validate() error {
 			return bad("manifest of role %s: %w", r.Name, err)
 		}
 	}
+	for _, r := range g.Roles {
+		for _, other := range r.After {
+			if !known[other] {
+				return bad("role %s is to come after the unknown role %.64q", r.Name, other)
+			}
+		}
+	}
 	for _, h := range g.Hosts {
 		if !known[h.Role] {
 			return bad("a listed host has the unknown role %.64q", h.Role)

@@ -49,7 +49,9 @@ func NewPageServer(core *coordinator.Service, host string, at net.Addr) *http.Se
 		// Cookies are for all ports of a name, and one machine may have several coordinators.
 		cookie: "muster-page-" + port}
 	for _, name := range []string{"127.0.0.1", "localhost", "::1", strings.ToLower(host)} {
-		p.hosts = append(p.hosts, net.JoinHostPort(name, port))
+		if at := net.JoinHostPort(name, port); !slices.Contains(p.hosts, at) {
+			p.hosts = append(p.hosts, at)
+		}
 	}
 	core.ServePageAt("http://" + net.JoinHostPort(host, port))
 	s := NewServer(p.guarded(p.routes()))

@@ -112,7 +112,9 @@ func TestWhatAHostSaysStaysText(t *testing.T) {
 		Failed: &hosts.Failure{Step: "step" + evil, Message: "failure" + evil, Remedy: "remedy" + evil},
 		Facts:  hosts.Facts{Name: "name" + evil, Address: "javascript:alert(1)", OS: "os" + evil, Zone: "zone" + evil, Labels: map[string]string{"label" + evil: evil}},
 	}
-	s := newPageSite(t, []hosts.Host{h}, map[hosts.ID][]*syncv1.Report{"h1": {
+	other := h
+	other.ID, other.Facts.Address = "h2", "10.0.0.2"
+	s := newPageSite(t, []hosts.Host{h, other}, map[hosts.ID][]*syncv1.Report{"h1": {
 		{Time: timestamppb.New(began), Attempt: 1, Kind: &syncv1.Report_Step{Step: &syncv1.StepResult{
 			Name: "preflight" + evil, Phase: syncv1.Phase_PHASE_PREFLIGHT, Message: "said" + evil, Detail: "first line\nTAIL" + evil, Remedy: "do" + evil}}},
 		{Time: timestamppb.New(began), Attempt: 1, Kind: &syncv1.Report_Check{Check: &syncv1.CheckResult{
@@ -141,8 +143,11 @@ func TestWhatAHostSaysStaysText(t *testing.T) {
 			}
 		}
 	}
-	if a := s.do("GET", "/host?id="+url.QueryEscape(evil), "", "Cookie", cookie); a.StatusCode != http.StatusNotFound || strings.Contains(a.body, "<script>") || strings.Contains(a.body, "\x1b") {
-		t.Errorf("a host that is not there: %s\n%s", a.Status, a.body)
+	for name, status := range map[string]int{evil: http.StatusNotFound, h.Facts.Name: http.StatusConflict} {
+		a := s.do("GET", "/host?id="+url.QueryEscape(name), "", "Cookie", cookie)
+		if a.StatusCode != status || strings.Contains(a.body, "<script>") || strings.Contains(a.body, "\x1b") || strings.Contains(a.body, "\u202e") {
+			t.Errorf("a host that is not one: %s\n%s", a.Status, a.body)
+		}
 	}
 }
 

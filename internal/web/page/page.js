@@ -1,5 +1,6 @@
 "use strict";
-// Brings the live part up to date every 5 seconds, but not while nobody looks or somebody is at work in it.
+// Brings the live part up to date every 5 seconds, but not while nobody looks or somebody is at work in it. Where an answer
+// takes long the pauses are longer: pages that are left open do not keep the coordinator busy.
 (() => {
   const every = 5000;
   const notice = document.getElementById("notice");
@@ -19,12 +20,13 @@
     notice.textContent = "";
   }
   async function turn() {
+    const asked = performance.now();
     try {
       if (!busy()) await refresh();
     } catch {
       notice.textContent = "Not up to date: the coordinator does not answer. Trying again.";
     }
-    setTimeout(turn, every);
+    setTimeout(turn, Math.max(every, 10 * (performance.now() - asked)));
   }
   if (live()) setTimeout(turn, every);
   // See login.js for why this is no plain form.
