@@ -188,9 +188,9 @@ func findAgents(dir string) (map[manifest.Arch]string, error) {
 }
 
 func summarise(w io.Writer, g *manifest.Generation, out string, took time.Duration) error {
-	blobs, bytes, err := artifacts.Count(out)
-	if err != nil {
-		return err
+	counted := "not counted: another genconf has written there since"
+	if blobs, bytes, err := artifacts.Count(out); err == nil {
+		counted = fmt.Sprintf("%d, %.1f MiB", blobs, float64(bytes)/(1<<20))
 	}
 	var roles []string
 	for _, r := range g.Roles {
@@ -200,15 +200,15 @@ func summarise(w io.Writer, g *manifest.Generation, out string, took time.Durati
 			roles = append(roles, "any number of "+string(r.Name))
 		}
 	}
-	_, err = fmt.Fprintf(w, `cluster     %s, with %s %s
+	_, err := fmt.Fprintf(w, `cluster     %s, with %s %s
 config id   %s
 roles       %s
-blobs       %d, %.1f MiB
+blobs       %s
 written to  %s in %.1f s
 
 Next: `+"`coordinator serve`"+`, then bring hosts in with `+"`coordinator push`"+` or `+"`coordinator user-data`"+`. Or
 without a coordinator: serve %s by any web server and run install.sh on each host.
 `, g.Cluster, g.Bundle.Name, g.Bundle.Version, g.ConfigID, strings.Join(roles, ", "),
-		blobs, float64(bytes)/(1<<20), out, took.Seconds(), out)
+		counted, out, took.Seconds(), out)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	"muster/internal/artifacts"
 	"muster/internal/fault"
+	"muster/internal/manifest"
 )
 
 // genconfSite is a directory with a bundle, a cluster config and bootstrap agents that are nothing but headers.
@@ -183,5 +184,13 @@ func TestGenconfTellsProgramsWhatIsWrong(t *testing.T) {
 	if said.Valid || len(said.Problems) != 1 || said.Problems[0].File != file || said.Problems[0].Key != "prot" || said.Problems[0].Line != 9 ||
 		said.Problems[0].Column != 1 || said.Problems[0].Message != "unknown key" || said.Problems[0].Remedy == "" || said.Problems[0].Source != "prot: 1" {
 		t.Errorf("said %s", stdout)
+	}
+}
+
+func TestGenconfThatIsOvertakenByAnotherHasDoneItsWork(t *testing.T) {
+	var out bytes.Buffer
+	g := &manifest.Generation{Cluster: "c", ConfigID: "id"}
+	if err := summarise(&out, g, filepath.Join(t.TempDir(), "replaced"), 0); err != nil || !strings.Contains(out.String(), "blobs       not counted: another genconf") {
+		t.Errorf("said %q, %v", out.String(), err)
 	}
 }

@@ -31,9 +31,18 @@ func main() {
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
 	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {
-		err = usageError(err) // cobra has no type for it
+		err = unknownCommand(err) // cobra has no type for it
 	}
 	os.Exit(exitCode(os.Stderr, err))
+}
+
+// unknownCommand makes one line of what cobra says of a command that it does not know.
+func unknownCommand(err error) error {
+	message, near, guessed := strings.Cut(err.Error(), "\n\nDid you mean this?\n")
+	if guessed {
+		message += "; did you mean " + strings.Join(strings.Fields(near), " or ") + "?"
+	}
+	return usageError(fmt.Errorf("%s; see coordinator --help", message))
 }
 
 func rootCommand() *cobra.Command {

@@ -68,3 +68,17 @@ func TestWithoutACoordinatorEveryCommandSaysHowToStartIt(t *testing.T) {
 		}
 	}
 }
+
+func TestAnUnknownCommandIsToldInOneLine(t *testing.T) {
+	for _, args := range [][]string{{"secrets"}, {"zzzzzz"}} {
+		c := rootCommand()
+		c.SetArgs(args)
+		err := unknownCommand(c.Execute())
+		if strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "see coordinator --help") {
+			t.Errorf("said %q", err)
+		}
+		if near := strings.Contains(err.Error(), "did you mean secret?"); near != (args[0] == "secrets") {
+			t.Errorf("said %q", err)
+		}
+	}
+}

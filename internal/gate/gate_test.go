@@ -183,8 +183,13 @@ func TestTurns(t *testing.T) {
 	enter("a", false) // waits in vain
 	waits := make(chan func())
 	go func() {
-		leave, _ := turns.Enter(context.Background(), "a", 1, 1)
-		waits <- leave
+		for {
+			// The place to wait at may be taken, by the attempts below.
+			if leave, ok := turns.Enter(context.Background(), "a", 1, 1); ok {
+				waits <- leave
+				return
+			}
+		}
 	}()
 	for {
 		// As soon as one waits, the next is told at once.
