@@ -26,8 +26,6 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends what goes on in order; a second one ends the program at once.
 	context.AfterFunc(ctx, stop)
-	// A second signal ends at once what does not heed the first.
-	context.AfterFunc(ctx, stop)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()
 	if err != nil && strings.HasPrefix(err.Error(), "unknown command") {

@@ -229,10 +229,10 @@ func TestPushTo300HostsOf30AreBroken(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	const hostTimeout = 30 * time.Second
+	const hostTimeout = 40 * time.Second
 	cmd := exec.CommandContext(ctx, "./coordinator", append([]string{
 		"push", "--role", "agent", "-o", "json", "-i", dir + "/key", "--known-hosts", dir + "/known", "--ssh-config", dir + "/config",
-		"--connect-timeout", "15s", "--host-timeout", hostTimeout.String(),
+		"--connect-timeout", "20s", "--host-timeout", hostTimeout.String(),
 	}, targets...)...)
 	cmd.Dir = c.dir
 	var stdout, stderr bytes.Buffer
