@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -33,12 +32,9 @@ func TestABrowserFollowsTheLink(t *testing.T) {
 		args := []string{
 			"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
 			"--disable-component-update", "--disable-sync", "--user-data-dir=" + profile,
-			"--window-size=1200,700", "--virtual-time-budget=5000", "--dump-dom",
+			"--virtual-time-budget=5000", "--dump-dom", link,
 		}
-		if picture := os.Getenv("MUSTER_PAGE_PICTURE"); picture != "" {
-			args = append(args, "--screenshot="+picture)
-		}
-		dom, err := exec.CommandContext(ctx, chromium, append(args, link)...).Output()
+		dom, err := exec.CommandContext(ctx, chromium, args...).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
