@@ -62,7 +62,7 @@ var keyInfos = []keyInfo{
 	{"attestation.aws.policies.*.window", "For how long after its launch an instance may join.", "duration up to " + short(manifest.MaxAWSWindow), short(defaultAWSWindow)},
 	{"attestation.aws.certificates", "Certificates of regions that are not built in, or have changed.", "mapping of regions to relative paths of PEM files", nil},
 	{"ssh", "How `coordinator push` logs in. Keys are given on its command line.", "mapping", nil},
-	{"ssh.user", "Whom to log in as; root, or a user with sudo that asks for no password.", "user name", defaultSSHUser},
+	{"ssh.user", "Whom to log in as: root, or a user who may use sudo or doas.", "user name", defaultSSHUser},
 	{"ssh.port", "TCP port of the SSH server.", "whole number from 1 to 65535", int64(defaultSSHPort)},
 }
 
