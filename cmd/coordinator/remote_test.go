@@ -110,6 +110,7 @@ func TestAnOperatorWorksFromAnotherMachine(t *testing.T) {
 	}
 	says(t, exitFailed, "this call needs level operator, and the caller is operator vera (viewer)", "ask an admin", "token", "create", "--credential", viewer)
 	says(t, exitFailed, "this call needs level admin", "ask an admin", "operator", "list", "--credential", operator)
+	says(t, exitFailed, "no host has joined as instance", "", "hosts", "readmit", "123456789012/i-0123456789abcdef0", "--credential", operator)
 	if out, _ := mustRun(t, state, "operator", "list"); !strings.Contains(out, "vera") || !strings.Contains(out, "for 29d23h") {
 		t.Errorf("%s", out)
 	}

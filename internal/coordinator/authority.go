@@ -137,8 +137,8 @@ func (s *Service) RotateAuthority(ctx context.Context, actor Actor, intermediate
 	return s.audited(ctx, actor, "ca-rotated", what, func() error { return s.ca.Rotate(intermediates, s.clock()) })
 }
 
-// FinishAuthority ends a rotation of the CA. While a host under way or a seed would be cut off it refuses; by force it does
-// not after forceAfter.
+// FinishAuthority ends a rotation of the CA, and the operators from before it. While a host under way or a seed would be cut
+// off it refuses; by force it does not after forceAfter.
 func (s *Service) FinishAuthority(ctx context.Context, actor Actor, force bool) error {
 	s.handing.Lock()
 	defer s.handing.Unlock()
@@ -163,7 +163,17 @@ func (s *Service) FinishAuthority(ctx context.Context, actor Actor, force bool) 
 		}
 		what = "finished by force; cut off: " + waits
 	}
-	return s.audited(ctx, actor, "ca-rotation-finished", what, s.ca.Finish)
+	if err := s.audited(ctx, actor, "ca-rotation-finished", what, s.ca.Finish); err != nil {
+		return err
+	}
+	// Their certificates are refused from now on, but a call that is open and a session on the page ask for the record.
+	var failed []error
+	for _, name := range r.Operators {
+		if err := s.RevokeOperator(context.WithoutCancel(ctx), actor, name); !errors.Is(err, fault.NotFound) {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
 }
 
 func (r *Rotation) waitsFor() string {

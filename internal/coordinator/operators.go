@@ -67,6 +67,9 @@ func (s *Service) CreateOperator(ctx context.Context, actor Actor, csr *identity
 	if ttl < 0 || ttl > identity.MaxOperatorTTL {
 		return OperatorCredential{}, fault.New(fault.Invalid, fmt.Sprintf("choose up to %v", identity.MaxOperatorTTL), "an operator's lifetime of %v", ttl)
 	}
+	// One certificate, root and time are of the same CA.
+	s.handing.RLock()
+	defer s.handing.RUnlock()
 	now := s.clock()
 	c := OperatorCredential{Root: s.ca.RootPEM()}
 	err := s.store.Update(ctx, func(w store.Writer) error {

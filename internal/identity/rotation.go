@@ -143,7 +143,7 @@ func (c *CA) Rotate(intermediatesOnly bool, now time.Time) error {
 		return err
 	}
 	defer unlock()
-	if err := errors.Join(rollForward(c.dir), durable.CleanTemp(c.dir)); err != nil {
+	if err := rollForward(c.dir); err != nil {
 		return err
 	}
 	root, err := c.rotatable()
@@ -231,8 +231,12 @@ func (c *CA) reload() error {
 	return err
 }
 
-// rollForward lets the files of a finished rotation take the place of the old ones.
+// rollForward lets the files of a finished rotation take the place of the old ones. What a crash has left under a working
+// name goes as well: it can hold a key that people believe to be offline. The directory is locked.
 func rollForward(dir string) error {
+	if err := errors.Join(durable.CleanTemp(dir), durable.CleanTemp(filepath.Join(dir, nextDir))); err != nil {
+		return err
+	}
 	finished := filepath.Join(dir, finishedDir)
 	if _, err := os.Stat(finished); errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,10 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"muster/internal/coordinator"
+	"muster/internal/fault"
 	"muster/internal/hosts"
+	"muster/internal/identity"
 	"muster/internal/proof"
 	operatorv1 "muster/proto/muster/operator/v1"
 	syncv1 "muster/proto/muster/sync/v1"
@@ -285,6 +289,46 @@ func TestAHostThatMissedARotationIsDeniedAfterItIsForced(t *testing.T) {
 			s.wantState(before)
 			s.wantEvent("certificate-refused", "")
 		})
+	}
+}
+
+func TestOperatorsFromBeforeEndWithARotation(t *testing.T) {
+	t.Parallel()
+	for name, intermediates := range map[string]bool{"root": false, "intermediates": true} {
+		s := newSite(t)
+		old := s.operate("vera", coordinator.Viewer, time.Hour)
+		leaf, err := x509.ParseCertificate(old.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := s.as(old).WatchHosts(t.Context(), &operatorv1.WatchHostsRequest{})
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := stream.Recv()
+			ended <- err
+		}()
+		s.rotate(intermediates)
+		s.advance(time.Second)
+		fresh := s.operate("otto", coordinator.Viewer, time.Hour)
+		if err := s.finish(false); err != nil {
+			t.Fatal(err)
+		}
+		// What was begun before, a session on the page among it.
+		wantCode(t, soon(t, ended), codes.PermissionDenied, "revoked")
+		if _, err := s.core.OperatorBySerial(t.Context(), "vera", identity.Serial(leaf)); !errors.Is(err, fault.Denied) {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.wantEvent("operator-revoked", "operator vera")
+		s.operate("vera", coordinator.Viewer, time.Hour)
+		if _, err := s.as(fresh).ListHosts(t.Context(), &operatorv1.ListHostsRequest{}); err != nil {
+			t.Errorf("%s: one from after the beginning: %v", name, err)
+		}
 	}
 }
 
