@@ -69,6 +69,25 @@ func (s *Service) Host(ctx context.Context, shown Shown) (Caller, error) {
 	return Caller{}, err
 }
 
+// Known says whether a client's chain, which TLS has verified, is of somebody who may call as it is now. It changes nothing
+// and keeps no event: a connection is no call yet. A store that does not answer speaks against nobody.
+func (s *Service) Known(ctx context.Context, chain []*x509.Certificate) bool {
+	client, err := s.ca.Client(chain)
+	if err != nil {
+		return false
+	}
+	serial := identity.Serial(chain[0])
+	if client.Operator != "" {
+		_, err = s.OperatorBySerial(ctx, client.Operator, serial)
+	} else {
+		var h hosts.Host
+		if h, err = s.record(ctx, client.Host); err == nil {
+			err = Caller{client.Host, serial}.mayCall(h)
+		}
+	}
+	return !errors.Is(err, fault.Denied) && !errors.Is(err, fault.NotFound) && !errors.Is(err, ErrRemoved)
+}
+
 // use makes a certificate the one in use, unless another that was issued beside it was faster.
 func (s *Service) use(ctx context.Context, who Caller, shown Shown) error {
 	err := s.change(ctx, who.Host, func(w store.Writer, h *hosts.Host) error {

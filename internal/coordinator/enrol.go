@@ -328,7 +328,7 @@ func (e errWaits) Error() string { return string(e) }
 func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p placement, err error) {
 	address, _ := netip.ParseAddr(h.Facts.Address)
 	candidate := roles.Candidate{
-		ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels, Operator: operator, Token: h.TokenRole, Bound: h.Instance != "",
+		ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels, Operator: operator, Token: h.TokenRole,
 	}
 	decision, ok := s.gen.spec.Decide(candidate)
 	if !ok {

@@ -261,7 +261,7 @@ func TestTheListGivesACountedRoleOnlyWithAToken(t *testing.T) {
 		"with a token of the role the place is the listed":   {1, "master", "master"},
 		"an open role is given by the list alone":            {250, "", "agent"},
 		"who is neither listed nor has such a token waits":   {3, "", ""},
-		"a network's list entry wins over an open token":     {251, "public-agent", "agent"},
+		"a token of another role wins over a network":        {251, "public-agent", "public-agent"},
 		"a token binds also a host that nobody has listed":   {4, "public-agent", "public-agent"},
 		"a token for masters leaves listed places to others": {4, "master", "master"},
 	} {

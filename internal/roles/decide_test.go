@@ -58,10 +58,22 @@ func TestDecide(t *testing.T) {
 			want:   "master", why: "the operator's word", place: -1,
 		},
 		{
-			name:   "the list goes before the token and the selector",
+			name:   "the operator's word gives the listed place, whatever the token",
+			listed: []roles.Listed{listedAt("10.0.0.9", "master"), listedAt("10.0.0.1", "master")},
+			host:   roles.Candidate{Address: addr("10.0.0.1"), Token: "agent", Operator: "master"},
+			want:   "master", why: "the operator's word", place: 1,
+		},
+		{
+			name:   "the list goes before the selector",
+			listed: []roles.Listed{listedAt("10.0.0.1", "edge")},
+			host:   roles.Candidate{Address: addr("10.0.0.1"), Labels: compute},
+			want:   "edge", why: "the cluster config's list", place: -1,
+		},
+		{
+			name:   "a token that is bound to a role goes before the list: the address is the host's own word",
 			listed: []roles.Listed{listedAt("10.0.0.1", "edge")},
 			host:   roles.Candidate{Address: addr("10.0.0.1"), Labels: compute, Token: "agent"},
-			want:   "edge", why: "the cluster config's list", place: -1,
+			want:   "agent", why: "the join token", place: -1,
 		},
 		{
 			name: "the token goes before the selector",
@@ -212,15 +224,15 @@ func TestDecide(t *testing.T) {
 			want:   "edge", why: "the cluster config's list", place: -1,
 		},
 		{
-			name:   "a bound host is what its token says, wherever it says that it is listed",
+			name:   "a host is what its token says, wherever it says that it is listed",
 			listed: []roles.Listed{listedAt("10.0.0.1", "edge"), listedAs("m1", "master")},
-			host:   roles.Candidate{Name: "m1", Address: addr("10.0.0.1"), Labels: compute, Token: "agent", Bound: true},
+			host:   roles.Candidate{Name: "m1", Address: addr("10.0.0.1"), Labels: compute, Token: "agent"},
 			want:   "agent", why: "the join token", place: -1,
 		},
 		{
-			name:   "a bound host keeps the place that is listed for its role",
+			name:   "a token for a role keeps the place that is listed for it",
 			listed: []roles.Listed{listedAt("10.0.0.9", "master"), listedAt("10.0.0.1", "master")},
-			host:   roles.Candidate{Address: addr("10.0.0.1"), Token: "master", Bound: true},
+			host:   roles.Candidate{Address: addr("10.0.0.1"), Token: "master"},
 			want:   "master", why: "the cluster config's list", place: 1,
 		},
 		{

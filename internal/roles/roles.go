@@ -56,8 +56,6 @@ type Candidate struct {
 	// Operator is the role by an operator's explicit word, Token the role that the join token is bound to.
 	Operator manifest.Role
 	Token    manifest.Role
-	// Bound says that the host may be nothing but what Token says, wherever it is listed by its own word.
-	Bound bool
 }
 
 // NewSpec checks that every listed host names a known role, that none is listed twice and that no counted role is listed
@@ -155,17 +153,15 @@ type Decision struct {
 	Place int
 }
 
-// Decide is the role of a candidate: by the operator's explicit word, the cluster config's list, the join token, the
+// Decide is the role of a candidate: by the operator's explicit word, the join token, the cluster config's list, the
 // selectors, in this order. The second value is false when nothing decides.
 //
-// A host's address and name are its own word, so a list entry gives a counted role only together with a token that is
-// bound to that role or with the operator's word: else any host could name itself a master. Without either the host
+// A host's address and name are its own word. So a token that is bound to a role gives that one, whatever the list says
+// of a name that anybody with the token may claim; and a list entry gives a counted role only together with a token that
+// is bound to that role or with the operator's word: else any host could name itself a master. Without either the host
 // waits, and no selector makes it something that the list does not say.
 func (s *Spec) Decide(c Candidate) (Decision, bool) {
 	listed, isListed := s.listed(c)
-	if c.Bound && listed.Role != c.Token {
-		isListed = false
-	}
 	place := func(role manifest.Role) int {
 		if isListed && listed.Role == role {
 			return listed.place
@@ -176,10 +172,10 @@ func (s *Spec) Decide(c Candidate) (Decision, bool) {
 	switch {
 	case c.Operator != "":
 		return Decision{Role: c.Operator, Why: "the operator's word", Place: place(c.Operator)}, true
-	case isListed && (!counted || c.Token == listed.Role):
-		return Decision{Role: listed.Role, Why: "the cluster config's list", Place: place(listed.Role)}, true
-	case c.Token != "":
+	case c.Token != "" && !(isListed && listed.Role == c.Token):
 		return Decision{Role: c.Token, Why: "the join token", Place: -1}, true
+	case isListed && (!counted || c.Token != ""):
+		return Decision{Role: listed.Role, Why: "the cluster config's list", Place: place(listed.Role)}, true
 	case counted:
 		return Decision{}, false
 	}

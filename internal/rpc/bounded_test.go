@@ -18,7 +18,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"muster/internal/coordinator"
+	"muster/internal/proof"
 	enrolmentv1 "muster/proto/muster/enrolment/v1"
+	operatorv1 "muster/proto/muster/operator/v1"
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
@@ -73,6 +76,54 @@ func TestAHostHasAFewConnections(t *testing.T) {
 		default:
 		}
 	}
+}
+
+func TestWhoShowsAnEndedCertificateTakesNobodysPlace(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	h := s.join("agent", 1)
+	before := h.cert
+	key := newKey(t)
+	resp, err := h.Renew(t.Context(), &syncv1.RenewRequest{Csr: newCSR(t, key)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed := s.host(h.id, resp.Chain, key)
+	waiting := renewed.waits(renewed.says(syncv1.Phase_PHASE_PREFLIGHT).Id)
+	for range 6 { // twice as many as a host may have
+		config, err := proof.ClientTLS(s.ca.RootPEM(), before, "127.0.0.1", s.clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := tls.Dial("tcp", s.address, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Read(make([]byte, 1)); err != nil { // it is served, as a stranger
+			t.Fatal(err)
+		}
+	}
+	select {
+	case a := <-waiting:
+		t.Errorf("the host lost its connection: %v", a.err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	// A removed one and a revoked operator are bounded likewise: they can still say who they are, four times.
+	otto := s.operate("otto", coordinator.Viewer, time.Hour)
+	if _, err := s.operator.RevokeOperator(t.Context(), &operatorv1.RevokeOperatorRequest{Name: "otto"}); err != nil {
+		t.Fatal(err)
+	}
+	client := s.as(otto)
+	for range 4 {
+		_, err := client.ListHosts(t.Context(), &operatorv1.ListHostsRequest{})
+		wantCode(t, err, codes.PermissionDenied, "was revoked")
+	}
+	// The fifth ends the connection, which gRPC may notice or replace.
+	if _, err := client.ListHosts(t.Context(), &operatorv1.ListHostsRequest{}); err == nil {
+		t.Error("a revoked operator was answered")
+	}
+	s.wantEvent("limit-reached", "too many streams")
 }
 
 func TestAHostHasAFewCallsAtATime(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -40,7 +41,11 @@ func NewHostServer(core *coordinator.Service, tlsConfig *tls.Config) (*grpc.Serv
 		return "the coordinator failed inside; its log says why"
 	})
 	server := grpc.NewServer(
-		grpc.Creds(strangerCredentials{credentials.NewTLS(tlsConfig), strangerTime, core.CertificateRefused}),
+		grpc.Creds(strangerCredentials{credentials.NewTLS(tlsConfig), strangerTime, core.CertificateRefused, func(chain []*x509.Certificate) bool {
+			ctx, cancel := context.WithTimeout(context.Background(), strangerTime)
+			defer cancel()
+			return core.Known(ctx, chain)
+		}}),
 		grpc.UnaryInterceptor(unary),
 		grpc.StreamInterceptor(stream),
 		grpc.MaxRecvMsgSize(maxMessage),

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -25,12 +26,14 @@ const (
 	strangerTime    = 2 * enrolTimeout
 )
 
-// strangerCredentials are TLS with bounds for the connections that show no certificate.
+// strangerCredentials are TLS with bounds for the connections that show no certificate, or none that is good.
 type strangerCredentials struct {
 	credentials.TransportCredentials
 	time time.Duration
 	// refused is told of certificates that do not verify.
 	refused func(from net.Addr, why error)
+	// knows says whether who shows this chain, which is verified, may call.
+	knows func(chain []*x509.Certificate) bool
 }
 
 func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -44,7 +47,9 @@ func (c strangerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credential
 		}
 		return conn, auth, err
 	}
-	if info, ok := auth.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 {
+	// One who shows a certificate that has ended must not take the place of the one whose name is in it, nor have more of
+	// the coordinator than a stranger has. It is told so at its first call.
+	if info, ok := auth.(credentials.TLSInfo); ok && len(info.State.VerifiedChains) > 0 && c.knows(info.State.VerifiedChains[0]) {
 		known(raw, info.State.VerifiedChains[0][0])
 		return conn, acquainted{info, new(atomic.Bool)}, nil
 	}
@@ -74,7 +79,7 @@ func countStreams(core *coordinator.Service) tap.ServerInHandle {
 			return ctx, nil
 		}
 		if info.over.CompareAndSwap(false, true) {
-			if err := core.Denied(ctx, coordinator.Actor{From: peerAddress(ctx).String()}, "limit-reached", "a caller without a certificate opened too many streams"); err != nil {
+			if err := core.Denied(ctx, coordinator.Actor{From: peerAddress(ctx).String()}, "limit-reached", "a caller without a good certificate opened too many streams"); err != nil {
 				core.Trouble(err)
 			}
 			_ = info.end.Reset(0) // closes it, for which the reader here need not wait
@@ -84,7 +89,7 @@ func countStreams(core *coordinator.Service) tap.ServerInHandle {
 }
 
 func (c strangerCredentials) Clone() credentials.TransportCredentials {
-	return strangerCredentials{c.TransportCredentials.Clone(), c.time, c.refused}
+	return strangerCredentials{c.TransportCredentials.Clone(), c.time, c.refused, c.knows}
 }
 
 func (strangerCredentials) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {

@@ -26,7 +26,7 @@ func TestAStrangersConnectionEnds(t *testing.T) {
 	t.Parallel()
 	inside, outside := net.Pipe()
 	defer outside.Close()
-	conn, _, err := strangerCredentials{handshakes{}, 50 * time.Millisecond, func(net.Addr, error) {}}.ServerHandshake(inside)
+	conn, _, err := strangerCredentials{handshakes{}, 50 * time.Millisecond, func(net.Addr, error) {}, nil}.ServerHandshake(inside)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestAStrangersConnectionEnds(t *testing.T) {
 func TestAStrangerIsHeardForSoLongAndNoLonger(t *testing.T) {
 	t.Parallel()
 	inside, outside := net.Pipe()
-	conn, _, err := strangerCredentials{handshakes{}, time.Hour, func(net.Addr, error) {}}.ServerHandshake(inside)
+	conn, _, err := strangerCredentials{handshakes{}, time.Hour, func(net.Addr, error) {}, nil}.ServerHandshake(inside)
 	if err != nil {
 		t.Fatal(err)
 	}
