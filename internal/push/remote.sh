@@ -46,7 +46,8 @@ leave() {
 	trap "" HUP INT TERM PIPE
 	trap - EXIT
 	[ -z "$child" ] || end_child
-	kill $watch $timer 2>/dev/null
+	[ -z "$watch" ] || kill -s KILL "$watch" 2>/dev/null
+	kill $timer 2>/dev/null
 	[ -z "$dir" ] || rm -rf "$dir"
 }
 
@@ -61,7 +62,8 @@ expire() {
 	[ -n "$stopped" ] || kill -s TERM "$$"
 }
 
-# Ends this shell as soon as standard input ends: the connection is gone.
+# Ends this shell as soon as standard input ends: the connection is gone. It is ended by KILL, because dash loses a signal
+# that has a trap when it comes before the new process has run.
 watch_input() {
 	read -r ignored <&3
 	kill -s TERM "$$"
@@ -212,7 +214,7 @@ main() {
 	fi
 	# The coordinator may know a password or want to try with a terminal; the directory stays until it closes standard
 	# input. The watch must be gone, or it would take a word from the input.
-	kill "$watch" 2>/dev/null
+	kill -s KILL "$watch" 2>/dev/null
 	wait "$watch" 2>/dev/null
 	watch=
 	while :; do
