@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,12 +35,7 @@ func caShowCommand(genconf *string) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if format != show.FormatTable {
-					return show.Document(cmd.OutOrStdout(), format, show.Fields(resp))
-				}
-				opts := fitTo(cmd.OutOrStdout(), show.TableOptions{})
-				_, err = io.WriteString(cmd.OutOrStdout(), show.Authority(resp, time.Now(), opts.Width))
-				return err
+				return answer(cmd, format, resp, func(now time.Time, width int) string { return show.Authority(resp, now, width) })
 			})
 		},
 	}

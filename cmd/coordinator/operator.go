@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -107,11 +106,7 @@ func operatorListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if format != show.FormatTable {
-				return show.Document(cmd.OutOrStdout(), format, show.Fields(resp))
-			}
-			_, err = io.WriteString(cmd.OutOrStdout(), show.Operators(resp.Operators, time.Now(), fitTo(cmd.OutOrStdout(), show.TableOptions{}).Width))
-			return err
+			return answer(cmd, format, resp, func(now time.Time, width int) string { return show.Operators(resp.Operators, now, width) })
 		},
 	}
 	outputFlag(c, &output)

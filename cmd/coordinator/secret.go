@@ -108,12 +108,7 @@ anything that is made from one.
 				if err != nil {
 					return err
 				}
-				if format != show.FormatTable {
-					return show.Document(cmd.OutOrStdout(), format, show.Fields(resp))
-				}
-				opts := fitTo(cmd.OutOrStdout(), show.TableOptions{})
-				_, err = io.WriteString(cmd.OutOrStdout(), show.Secrets(resp.Secrets, time.Now(), opts.Width))
-				return err
+				return answer(cmd, format, resp, func(now time.Time, width int) string { return show.Secrets(resp.Secrets, now, width) })
 			})
 		},
 	}

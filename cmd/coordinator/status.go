@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
 	"muster/internal/show"
 	operatorv1 "muster/proto/muster/operator/v1"
@@ -73,6 +74,16 @@ whose "push" is not empty stands for a push whose host has not joined.
 
 func outputFlag(c *cobra.Command, value *string) {
 	c.Flags().StringVarP(value, "output", "o", string(show.FormatTable), "table, json or yaml")
+}
+
+// answer writes what the coordinator answered: as it is for programs, as a table for people.
+func answer(cmd *cobra.Command, format show.Format, resp proto.Message, table func(now time.Time, width int) string) error {
+	out := cmd.OutOrStdout()
+	if format != show.FormatTable {
+		return show.Document(out, format, show.Fields(resp))
+	}
+	_, err := io.WriteString(out, table(time.Now(), fitTo(out, show.TableOptions{}).Width))
+	return err
 }
 
 func (f statusFlags) format(args []string) (show.Format, error) {

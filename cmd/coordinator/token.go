@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -89,12 +88,7 @@ func tokenListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if format != show.FormatTable {
-				return show.Document(cmd.OutOrStdout(), format, show.Fields(resp))
-			}
-			opts := fitTo(cmd.OutOrStdout(), show.TableOptions{})
-			_, err = io.WriteString(cmd.OutOrStdout(), show.Tokens(resp.Tokens, time.Now(), opts.Width))
-			return err
+			return answer(cmd, format, resp, func(now time.Time, width int) string { return show.Tokens(resp.Tokens, now, width) })
 		},
 	}
 	outputFlag(c, &output)

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
@@ -39,22 +40,31 @@ func (c *CA) IssueHost(csr *CheckedCSR, id proof.HostID, now time.Time, ttl time
 		return fail(fmt.Errorf("the intermediate for hosts expired at %s; put %s back: coordinator ca import",
 			hosts.cert.NotAfter.UTC().Format(time.RFC3339), rootKeyFile))
 	}
-	number, err := newSerial()
+	chain, leaf, err := hosts.issueClient(csr.public, proof.URI(c.cluster, id), ttl, now)
 	if err != nil {
 		return fail(err)
+	}
+	return chain, Serial(leaf), leaf.NotAfter, nil
+}
+
+// issueClient makes a client's certificate that says only this URI, and gives it with its issuer's.
+func (i issuer) issueClient(key *ecdsa.PublicKey, uri *url.URL, ttl time.Duration, now time.Time) ([][]byte, *x509.Certificate, error) {
+	number, err := newSerial()
+	if err != nil {
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber:          number,
 		NotBefore:             now.Add(-skew),
-		NotAfter:              earliest(now.Add(ttl), hosts.cert.NotAfter).UTC().Truncate(time.Second),
+		NotAfter:              earliest(now.Add(ttl), i.cert.NotAfter).UTC().Truncate(time.Second),
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
-		URIs:                  []*url.URL{proof.URI(c.cluster, id)},
+		URIs:                  []*url.URL{uri},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, hosts.cert, csr.public, hosts.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, i.cert, key, i.key)
 	if err != nil {
-		return fail(err)
+		return nil, nil, err
 	}
-	return [][]byte{der, hosts.cert.Raw}, Serial(template), template.NotAfter, nil
+	return [][]byte{der, i.cert.Raw}, template, nil
 }

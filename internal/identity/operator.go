@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -48,24 +47,12 @@ func (c *CA) IssueOperator(csr *CheckedCSR, name string, now time.Time, ttl time
 		return fail(fmt.Errorf("the intermediate for operators expired at %s; put %s back and restart the coordinator",
 			operators.cert.NotAfter.UTC().Format(time.RFC3339), rootKeyFile))
 	}
-	number, err := newSerial()
+	uri := &url.URL{Scheme: "muster", Host: c.cluster, Path: operatorPath + name}
+	chain, leaf, err := operators.issueClient(csr.public, uri, ttl, now)
 	if err != nil {
 		return fail(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber:          number,
-		NotBefore:             now.Add(-skew),
-		NotAfter:              earliest(now.Add(ttl), operators.cert.NotAfter).UTC().Truncate(time.Second),
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		BasicConstraintsValid: true,
-		URIs:                  []*url.URL{{Scheme: "muster", Host: c.cluster, Path: operatorPath + name}},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, operators.cert, csr.public, operators.key)
-	if err != nil {
-		return fail(err)
-	}
-	return [][]byte{der, operators.cert.Raw}, Serial(template), template.NotAfter, nil
+	return chain, Serial(leaf), leaf.NotAfter, nil
 }
 
 // CheckOperatorName wants a DNS label, because the name is a part of a URI and stands in events.
