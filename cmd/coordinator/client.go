@@ -35,7 +35,7 @@ const callTimeout = time.Minute
 // talking are the commands that work from another machine as well.
 var talking = map[string]bool{
 	"status": true, "events": true, "wait": true, "push": true, "deploy": true, "user-data": true,
-	"hosts list": true, "hosts approve": true, "hosts retry": true, "hosts remove": true, "hosts release": true, "hosts readmit": true,
+	"hosts list": true, "hosts approve": true, "hosts retry": true, "hosts replace": true, "hosts remove": true, "hosts release": true, "hosts readmit": true,
 	"token create": true, "token list": true, "token revoke": true,
 	"secret set": true, "secret generate": true, "secret list": true, "secret export": true, "secret rekey": true, "secret load": true,
 	"ca show": true, "ca rotate": true,

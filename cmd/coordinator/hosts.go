@@ -19,8 +19,9 @@ import (
 )
 
 func hostsCommand() *cobra.Command {
-	return group("hosts", "List, approve, retry, release and remove hosts",
-		hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsReleaseCommand(), hostsReadmitCommand(), hostsRemoveCommand())
+	return group("hosts", "List, approve, retry, release, replace and remove hosts",
+		hostsListCommand(), hostsApproveCommand(), hostsRetryCommand(), hostsReleaseCommand(), hostsReadmitCommand(),
+		hostsReplaceCommand(), hostsRemoveCommand())
 }
 
 // group is a command that only has others below it. By itself cobra would answer a mistyped one with help and exit code 0.

@@ -45,11 +45,19 @@ func (e *Engine) follow(ctx context.Context, d *syncv1.Directive) (time.Duration
 		}
 		return 0, fmt.Errorf("the coordinator wants this host to join again: %s", action.ReEnrol.Reason)
 	case *syncv1.Directive_Uninstall:
+		// Whoever is removed is told to leave, so the end of this is said before the agent goes.
+		if e.journal.Phase == hosts.Removed {
+			return 0, nil
+		}
 		e.halt()
+		e.Progress("uninstall", 0, 0, "")
 		if err := uninstall(ctx, e.layout, e.seed.Cluster, action.Uninstall.Purge); err != nil {
 			return 0, err
 		}
-		return 0, errLeave
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.journal.Phase, e.journal.Attempt, e.journal.Plan = hosts.Removed, d.Attempt, nil
+		return 0, e.keep()
 	}
 	return 0, nil
 }
@@ -67,8 +75,11 @@ func (e *Engine) begin(ctx context.Context, attempt uint32, stage string, plan P
 	if stage == "install" {
 		e.journal.Plan = &plan
 	}
-	if attempt > 0 && e.journal.Phase == hosts.Failed {
+	switch {
+	case e.journal.Phase == hosts.Failed && attempt > 0:
 		e.journal.Phase = hosts.Assigned
+	case e.journal.Phase == hosts.Done && stage == "install":
+		e.journal.Phase = hosts.Ready // of this attempt nothing is done yet
 	}
 	err := e.keep()
 	e.mu.Unlock()

@@ -33,6 +33,8 @@ type installation struct {
 	// askWait is for tests.
 	askWait time.Duration
 
+	// before is the generation that ran until this one was started.
+	before   string
 	manifest *manifest.Manifest
 	fetcher  *fetch.Fetcher
 }
@@ -88,6 +90,9 @@ func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) e
 			}
 			return i.say(func() error { return i.tell.Phase(hosts.Failed) })
 		}
+	}
+	if end == hosts.Done {
+		i.tidy()
 	}
 	return i.say(func() error { return i.tell.Phase(end) })
 }
@@ -158,7 +163,7 @@ func (i *installation) getManifest(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// wanted are the blobs of this architecture, the config last.
+// wanted are the blobs of this architecture that are not unpacked here already, the config last.
 func (i *installation) wanted() ([]manifest.Blob, error) {
 	arch := manifest.Arch(runtime.GOARCH)
 	var blobs []manifest.Blob
@@ -168,7 +173,9 @@ func (i *installation) wanted() ([]manifest.Blob, error) {
 			return nil, fault.New(fault.Invalid, "ask the publisher for it, or use hosts of another architecture",
 				"the bundle has no %s for %s", p.Name, arch)
 		}
-		blobs = append(blobs, blob)
+		if !exists(i.layout.pack(i.cluster, p.Name, blob.Digest)) {
+			blobs = append(blobs, blob)
+		}
 	}
 	return append(blobs, i.manifest.Config), nil
 }

@@ -43,15 +43,22 @@ func (i *installation) start(ctx context.Context) (string, error) {
 	return i.waitActive(ctx, units)
 }
 
-// restartStale starts those units anew that run with another generation's files. A crash between a restart and the
-// note that it was done costs one restart more.
+// restartStale starts those units anew that run with files which this generation has others of. A crash between a restart
+// and the note that it was done costs one restart more.
 func (i *installation) restartStale(ctx context.Context, units []string) error {
 	started, err := os.ReadFile(i.layout.started())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if len(units) == 0 || string(started) == i.plan.generationID(i.manifest) {
+	if string(started) == i.plan.generationID(i.manifest) {
 		return nil
+	}
+	i.before = string(started)
+	if len(units) == 0 {
+		return nil
+	}
+	if units, err = i.changedUnits(units, string(started)); err != nil || len(units) == 0 {
+		return err
 	}
 	states, err := i.systemd.show(ctx, units...)
 	if err != nil {
@@ -59,7 +66,8 @@ func (i *installation) restartStale(ctx context.Context, units []string) error {
 	}
 	var stale []string
 	for _, u := range states {
-		if u.Active == "active" {
+		// One that is still starting does so with the old files.
+		if u.Active == "active" || u.Active == "activating" {
 			stale = append(stale, u.Name)
 		}
 	}

@@ -41,7 +41,11 @@ func (i *installation) unpackPackages(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d packages", len(i.manifest.Packages)), nil
 }
 
+// unpackBlob makes dst, unless it is there already, which is never in part.
 func (i *installation) unpackBlob(ctx context.Context, blob manifest.Blob, dst string, o unpack.Options) error {
+	if info, err := os.Lstat(dst); err == nil && info.IsDir() {
+		return nil
+	}
 	f, err := os.Open(filepath.Join(i.layout.blobs(), string(blob.Digest)))
 	if err != nil {
 		return localFault(err)

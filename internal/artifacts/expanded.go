@@ -22,6 +22,7 @@ type expanded struct {
 	SSH        manifest.SSH       `json:"ssh"`
 	Endpoint   string             `json:"endpoint"`
 	Discovery  config.Discovery   `json:"discovery"`
+	Resident   bool               `json:"resident"`
 	Address    manifest.Detection `json:"address"`
 	Signing    *manifest.Signing  `json:"signing,omitempty"`
 
@@ -32,6 +33,7 @@ type expandedRole struct {
 	Count             int               `json:"count,omitempty"`
 	Select            map[string]string `json:"select,omitempty"`
 	AllowSharedTokens bool              `json:"allow_shared_tokens,omitempty"`
+	TakeOver          manifest.Span     `json:"take_over,omitzero"`
 }
 
 func expand(c *config.Cluster) expanded {
@@ -47,6 +49,7 @@ func expand(c *config.Cluster) expanded {
 		SSH:        manifest.SSH{User: c.SSH.User, Port: c.SSH.Port},
 		Endpoint:   c.Endpoint,
 		Discovery:  c.Discovery,
+		Resident:   c.Resident,
 		Address:    manifest.Detection{Interface: c.Address.Interface},
 		Signing:    c.Signing,
 
@@ -57,7 +60,9 @@ func expand(c *config.Cluster) expanded {
 	}
 	for _, r := range c.Bundle.Roles {
 		said := c.Roles[r.Name]
-		e.Roles[r.Name] = expandedRole{Count: said.Count, Select: said.Select, AllowSharedTokens: said.AllowSharedTokens}
+		e.Roles[r.Name] = expandedRole{
+			Count: said.Count, Select: said.Select, AllowSharedTokens: said.AllowSharedTokens, TakeOver: manifest.Span(said.TakeOver),
+		}
 	}
 	for _, h := range c.Hosts {
 		listed := manifest.Listed{Name: h.Name, Role: h.Role, Labels: h.Labels}
@@ -82,11 +87,11 @@ func saysTheSame(g *manifest.Generation, path string) bool {
 	}
 	stated := written
 	stated.Cluster, stated.Bundle, stated.Coordinator, stated.SSH = g.Cluster, g.Bundle, g.Coordinator, g.SSH
-	stated.Endpoint, stated.Address, stated.Signing, stated.Attestation = g.Endpoint, g.Address, g.Signing, g.Attestation
+	stated.Endpoint, stated.Resident, stated.Address, stated.Signing, stated.Attestation = g.Endpoint, g.Resident, g.Address, g.Signing, g.Attestation
 	stated.Hosts = append([]manifest.Listed{}, g.Hosts...)
 	stated.Roles = map[manifest.Role]expandedRole{}
 	for _, r := range g.Roles {
-		stated.Roles[r.Name] = expandedRole{Count: r.Count, Select: r.Select, AllowSharedTokens: r.AllowSharedTokens}
+		stated.Roles[r.Name] = expandedRole{Count: r.Count, Select: r.Select, AllowSharedTokens: r.AllowSharedTokens, TakeOver: r.TakeOver}
 	}
 	a, errA := json.Marshal(written)
 	b, errB := json.Marshal(stated)

@@ -142,7 +142,8 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 		said := g.cluster.Roles[r.role.Name]
 		generation.Roles = append(generation.Roles, manifest.RoleEntry{
 			Name: r.role.Name, Count: r.count, After: r.role.After, Select: said.Select,
-			AllowSharedTokens: said.AllowSharedTokens, Spread: r.role.Spread, Upgrade: r.role.Upgrade, Manifest: blob,
+			AllowSharedTokens: said.AllowSharedTokens, TakeOver: manifest.Span(said.TakeOver), Spread: r.role.Spread, Upgrade: r.role.Upgrade,
+			Manifest: blob,
 		})
 		if complete {
 			if err := g.writeUserData(generation, m); err != nil {
@@ -164,7 +165,7 @@ func (g *generator) describe() *manifest.Generation {
 	e := expand(g.cluster)
 	return &manifest.Generation{
 		Format: manifest.Format, Cluster: e.Cluster, ConfigID: g.id, Bundle: e.Bundle, Coordinator: e.Coordinator,
-		Roles: []manifest.RoleEntry{}, Hosts: e.Hosts, Agents: g.sources.agents, Endpoint: e.Endpoint, Address: e.Address, SSH: e.SSH,
+		Roles: []manifest.RoleEntry{}, Hosts: e.Hosts, Agents: g.sources.agents, Endpoint: e.Endpoint, Resident: e.Resident, Address: e.Address, SSH: e.SSH,
 		Secrets: g.cluster.Bundle.Secrets, Signing: e.Signing, Attestation: e.Attestation,
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"time"
 
 	"muster/internal/manifest"
 )
@@ -26,6 +27,8 @@ type Cluster struct {
 	Endpoint string
 	// Discovery is how other hosts find the members of the counted roles.
 	Discovery Discovery
+	// Resident says that hosts keep the bootstrap agent when they are done, so that they follow the roster and secrets.
+	Resident bool
 	// Address is how a host finds its own address.
 	Address AddressDetection
 	// Signing is whose word on a generation counts; nil if generations are not signed.
@@ -50,6 +53,8 @@ type ClusterRole struct {
 	Select map[string]string
 	// AllowSharedTokens lets a token of several uses be bound to this counted role.
 	AllowSharedTokens bool
+	// TakeOver is how long a member of this counted role is not heard of before a spare takes its place; 0 for never.
+	TakeOver time.Duration
 }
 
 // Host is one line of the cluster config's list: a host, or all hosts of a CIDR, bound to a role. Exactly one of

@@ -44,6 +44,7 @@ func (p *clusterParser) read(c cursor) {
 		may("address", func(c cursor) { k.Address = c.addressDetection() }),
 		may("endpoint", func(c cursor) { k.Endpoint = c.endpoint() }),
 		may("discovery", func(c cursor) { discovery = &c }),
+		may("resident", func(c cursor) { k.Resident = c.boolean() }),
 		may("parameters", func(c cursor) { parameters = &c }),
 		may("secrets", func(c cursor) { secrets = &c }),
 		may("signing", func(c cursor) { signing = &c }),
@@ -62,6 +63,7 @@ func (p *clusterParser) read(c cursor) {
 		k.Attestation = p.attestation(*attestation)
 	}
 	p.readDiscovery(c, discovery)
+	p.checkTakeOvers(c)
 	p.readParameters(c, parameters)
 	p.readSecrets(c, secrets)
 }
@@ -300,6 +302,7 @@ func (p *clusterParser) role(c cursor, role Role) ClusterRole {
 				c.warn("has no effect: any number of hosts can have the role "+string(role.Name), "remove it; tokens of several uses are always allowed for such a role")
 			}
 		}),
+		may("take_over", func(c cursor) { out.TakeOver = p.takeOver(c, role) }),
 	) {
 		return out
 	}

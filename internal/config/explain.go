@@ -74,6 +74,7 @@ func (s *Site) Keys() []Explained {
 	}
 	own("endpoint", orNil(c.Endpoint))
 	own("discovery", string(c.Discovery))
+	own("resident", c.Resident)
 	out = append(out, s.secretSources()...)
 	out = append(out, s.signing()...)
 	out = append(out, s.attestation()...)
@@ -142,6 +143,9 @@ func (s *Site) role(r Role) []Explained {
 	}
 	if said.AllowSharedTokens {
 		out = append(out, s.own(prefix+"allow_shared_tokens", true))
+	}
+	if said.TakeOver > 0 {
+		out = append(out, s.own(prefix+"take_over", short(said.TakeOver)))
 	}
 	return out
 }

@@ -42,6 +42,7 @@ func ClusterSchema(b *BundleText) ([]byte, error) {
 		"address":    described("address", optional(addressSchema())),
 		"endpoint":   described("endpoint", map[string]any{"type": orNull("string"), "minLength": 1}),
 		"discovery":  described("discovery", map[string]any{"enum": []any{nil, string(DiscoveryStatic), string(DiscoveryCoordinator), string(DiscoveryEndpoint)}}),
+		"resident":   described("resident", map[string]any{"type": []any{"boolean", "null"}}),
 		"parameters": described("parameters", parameters),
 		"secrets":    described("secrets", secretsSchema(b.Secrets)),
 		"signing":    described("signing", signingSchema()),
@@ -142,6 +143,7 @@ func rolesSchema(roles []Role) map[string]any {
 				required = append(required, string(r.Name))
 			}
 			fields["count"] = count
+			fields["take_over"] = described("roles.x.take_over", map[string]any{"type": orNull("string")})
 		}
 		role := object(fields, must...)
 		if must == nil {

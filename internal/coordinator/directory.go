@@ -11,6 +11,7 @@ import (
 	"muster/internal/fault"
 	"muster/internal/hosts"
 	"muster/internal/manifest"
+	"muster/internal/roles"
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
@@ -27,11 +28,15 @@ type directory struct {
 	pushes   map[string]Push
 	counts   map[manifest.Role]map[hosts.Phase]int
 	watchers map[*watcher]struct{}
+	// follow are the hosts of each role that were done and are not now, waiting those that wait for their turn to follow.
+	follow, waiting map[manifest.Role]map[hosts.ID]struct{}
 }
 
 type entry struct {
-	host     hosts.Host
-	seen     time.Time
+	host hosts.Host
+	seen time.Time
+	// steady is since when it has been heard of without a gap.
+	steady   time.Time
 	observed *syncv1.Observed
 }
 
@@ -51,6 +56,8 @@ func newDirectory() *directory {
 		pushes:   make(map[string]Push),
 		counts:   make(map[manifest.Role]map[hosts.Phase]int),
 		watchers: make(map[*watcher]struct{}),
+		follow:   make(map[manifest.Role]map[hosts.ID]struct{}),
+		waiting:  make(map[manifest.Role]map[hosts.ID]struct{}),
 	}
 }
 
@@ -64,6 +71,7 @@ func (d *directory) put(h hosts.Host) {
 		return
 	case ok:
 		d.count(e.host, -1)
+		d.forget(e.host)
 	default:
 		e = &entry{}
 		d.entries[h.ID] = e
@@ -74,6 +82,9 @@ func (d *directory) put(h hosts.Host) {
 	}
 	e.host = h
 	d.count(h, 1)
+	if h.Installed() && h.Phase != hosts.Done {
+		add(d.follow, h.Role, h.ID)
+	}
 	d.byAddr[h.Facts.Address] = h.ID
 	d.joined[h.JoinedBy] = true
 	d.tell(h.ID, true)
@@ -85,6 +96,7 @@ func (d *directory) drop(id hosts.ID) {
 		return
 	}
 	d.count(e.host, -1)
+	d.forget(e.host)
 	delete(d.entries, id)
 	if i := slices.Index(d.order, id); i >= 0 {
 		d.order = slices.Delete(d.order, i, i+1)
@@ -109,6 +121,9 @@ func (d *directory) heard(id hosts.ID, now time.Time, o *syncv1.Observed) {
 	}
 	news := o != nil && (e.observed == nil || e.observed.Step != o.Step || e.observed.Waiting != o.Waiting ||
 		e.observed.DoneBytes != o.DoneBytes)
+	if now.Sub(e.seen) > roles.Fresh {
+		e.steady = now
+	}
 	e.seen = now
 	if o != nil {
 		e.observed = o

@@ -89,10 +89,11 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	var host hosts.Host
 	var chain [][]byte
 	var expires time.Time
-	var again, changed bool
+	var again bool
+	var changed assigned
 	var pushed string
 	err = s.store.Update(ctx, func(w store.Writer) error {
-		changed, pushed = false, ""
+		changed, pushed = assigned{}, ""
 		known, way, err := claim.admit(w)
 		if err != nil {
 			return err
@@ -150,8 +151,8 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 	}
 	s.directory.heard(host.ID, claim.now, nil)
 	s.directory.dropPush(pushed)
-	if changed {
-		s.bell.ringAll()
+	if err := s.announce(ctx, changed); err != nil {
+		return Credential{}, err
 	}
 	if !again { // which a host can do at will
 		s.log.Info("host enrolled", "host", host.ID, "name", host.Facts.Name, "address", host.Facts.Address, "role", host.Role)
@@ -316,6 +317,8 @@ type placement struct {
 	role   roles.Role
 	roster roles.Roster
 	index  int
+	// instead is the member whose place it takes over.
+	instead hosts.ID
 }
 
 // errWaits says why a host has no role for now.
@@ -326,13 +329,10 @@ func (e errWaits) Error() string { return string(e) }
 // place finds where a host goes when something decides it and a place is free; else the error is errWaits. What an
 // operator asks for and cannot have is a fault.
 func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p placement, err error) {
-	address, _ := netip.ParseAddr(h.Facts.Address)
-	candidate := roles.Candidate{
-		ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels, Operator: operator, Token: h.TokenRole,
-	}
-	decision, ok := s.gen.spec.Decide(candidate)
+	word := candidate(h, operator)
+	decision, ok := s.gen.spec.Decide(word)
 	if !ok {
-		return p, errWaits(s.gen.spec.Why(candidate))
+		return p, errWaits(s.gen.spec.Why(word))
 	}
 	if p.role, ok = s.gen.spec.Role(decision.Role); !ok {
 		return p, errWaits("its token is bound to role " + string(decision.Role) + ", which this generation does not have")
@@ -344,13 +344,19 @@ func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p
 	if err != nil {
 		return p, err
 	}
-	member := roles.Member{
-		Host: h.ID, Name: h.Facts.Name, Address: h.Facts.Address, Zone: h.Facts.Zone, Domain: domain(h, p.role.Spread),
+	place := decision.Place
+	if p.instead, err = s.overdue(r, p.role, roster); err != nil {
+		return p, err
 	}
+	if p.instead != "" {
+		place = roster.Index(p.instead)
+		roster = roster.Leave(p.instead)
+	}
+	member := s.memberOf(h, p.role)
 	if err := s.apart(roster, member, p.role, decision, operator); err != nil {
 		return p, errWaits("spare: " + err.Error() + "; an operator can assign it nevertheless")
 	}
-	p.roster, p.index, err = roster.Join(member, decision.Place, s.gen.spec.Reserved(p.role.Name))
+	p.roster, p.index, err = roster.Join(member, place, s.gen.spec.Reserved(p.role.Name))
 	switch {
 	case err == nil:
 		return p, nil
@@ -360,28 +366,59 @@ func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p
 	return p, fault.New(fault.Conflict, "coordinator hosts remove the member that is gone, or choose another role", "role %s", p.role.Name).Because(err)
 }
 
-// assign gives the host its role when it has a place, and says whether a roster changed.
-func (s *Service) assign(w store.Writer, h *hosts.Host, operator manifest.Role, now time.Time) (bool, error) {
+// candidate is a host with every word that may decide its role.
+func candidate(h hosts.Host, operator manifest.Role) roles.Candidate {
+	address, _ := netip.ParseAddr(h.Facts.Address)
+	return roles.Candidate{ID: h.ID, Name: h.Facts.Name, Address: address, Labels: h.Facts.Labels, Operator: operator, Token: h.TokenRole}
+}
+
+func (s *Service) memberOf(h hosts.Host, role roles.Role) roles.Member {
+	return roles.Member{Host: h.ID, Name: h.Facts.Name, Address: h.Facts.Address, Zone: h.Facts.Zone, Domain: domain(h, role.Spread)}
+}
+
+// assigned is what an assignment changed beside the host itself.
+type assigned struct {
+	roster bool
+	// instead is the member whose place was taken over, or "".
+	instead hosts.ID
+}
+
+// assign gives the host its role when it has a place.
+func (s *Service) assign(w store.Writer, h *hosts.Host, operator manifest.Role, now time.Time) (assigned, error) {
 	p, err := s.place(w, *h, operator)
 	var waits errWaits
 	if errors.As(err, &waits) {
-		return false, nil
+		return assigned{}, nil
 	}
 	if err != nil {
-		return false, err
+		return assigned{}, err
 	}
 	h.Role, h.Index, h.Phase, h.PhaseSince = p.role.Name, p.index, hosts.Assigned, now
 	if p.role.Count == 0 {
-		return false, nil
+		return assigned{}, nil
 	}
-	return true, write(w, keyRosters+string(p.role.Name), p.roster)
+	if p.instead != "" {
+		err = s.supersede(w, p.instead, *h, itself, s.silence(p.instead))
+	}
+	return assigned{roster: true, instead: p.instead}, errors.Join(err, write(w, keyRosters+string(p.role.Name), p.roster))
+}
+
+// announce makes an assignment known, after its transaction.
+func (s *Service) announce(ctx context.Context, a assigned) error {
+	switch {
+	case a.instead != "":
+		return s.superseded(ctx, a.instead)
+	case a.roster:
+		s.bell.ringAll()
+	}
+	return nil
 }
 
 // settle gives a waiting host the place that has become free, as a spare that of a member which was removed.
 func (s *Service) settle(ctx context.Context, id hosts.ID) error {
-	var changed bool
+	var changed assigned
 	err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
-		changed = false
+		changed = assigned{}
 		if h.Phase != hosts.Enrolled {
 			return nil
 		}
@@ -390,10 +427,10 @@ func (s *Service) settle(ctx context.Context, id hosts.ID) error {
 		}
 		return s.event(w, Event{Kind: "assigned", Host: id, Message: h.Facts.Name + roleWords(*h)})
 	})
-	if err == nil && changed {
-		s.bell.ringAll()
+	if err != nil {
+		return err
 	}
-	return err
+	return s.announce(ctx, changed)
 }
 
 // refused records why an applicant was turned away. What is wrong with its right to join is told alike to all of them.

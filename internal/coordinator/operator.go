@@ -69,7 +69,7 @@ func (s *Service) Assign(ctx context.Context, actor Actor, name string, role man
 	if _, ok := s.gen.spec.Role(role); !ok {
 		return "", s.errNoRole(role)
 	}
-	var changed bool
+	var changed assigned
 	err = s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
 		if h.Phase != hosts.Enrolled {
 			return fault.New(fault.Conflict, "coordinator hosts remove it and let it join again",
@@ -84,10 +84,7 @@ func (s *Service) Assign(ctx context.Context, actor Actor, name string, role man
 		return "", err
 	}
 	s.bell.ring(id)
-	if changed {
-		s.bell.ringAll()
-	}
-	return id, nil
+	return id, s.announce(ctx, changed)
 }
 
 // Retry lets a failed host try again from its preflight on.
@@ -135,7 +132,7 @@ func (s *Service) Remove(ctx context.Context, actor Actor, name string) error {
 			}
 		}
 		h.Phase, h.PhaseSince = hosts.Removed, s.clock()
-		if err := w.Delete(keyAddresses + h.Facts.Address); err != nil {
+		if err := freeAddress(w, *h); err != nil {
 			return err
 		}
 		if err := dropReports(w, id, h.Acknowledged); err != nil {

@@ -28,11 +28,14 @@ func (s *Service) direct(r store.Reader, h hosts.Host) (*syncv1.Directive, error
 	if err != nil {
 		return nil, err
 	}
-	around := hosts.Surroundings{Missing: missing}
-	if h.Role == "" {
+	around := hosts.Surroundings{Missing: missing, Stays: s.stays(h)}
+	if h.Phase == hosts.Enrolled {
 		if _, err := s.place(r, h, ""); err != nil {
 			around.NoRole = err.Error()
 		}
+	}
+	if _, around.Behind, err = s.behind(r, h); err != nil {
+		return nil, err
 	}
 	d := hosts.Next(h, around)
 	if d.Action == hosts.ActInstall && len(values) < len(s.gen.refs[h.Role]) {
@@ -46,6 +49,8 @@ func (s *Service) direct(r store.Reader, h hosts.Host) (*syncv1.Directive, error
 		out.Action = &syncv1.Directive_Preflight{Preflight: s.plan(h, hostOnly(values))}
 	case hosts.ActInstall:
 		out.Action = &syncv1.Directive_Install{Install: s.plan(h, values)}
+	case hosts.ActUninstall:
+		out.Action = &syncv1.Directive_Uninstall{Uninstall: &syncv1.Uninstall{}}
 	case hosts.ActLeave:
 		out.Action = &syncv1.Directive_Leave{Leave: &syncv1.Leave{Reason: d.Reason}}
 	default:
@@ -66,7 +71,8 @@ func (s *Service) plan(h hosts.Host, values map[string]string) *syncv1.Plan {
 		Sources:        s.gen.sources(),
 		SecretsId:      s.secretsID(values),
 	}
-	p.Id = s.name(p)[:16]
+	// The config in front of what names the rest: so it is known of a host that was done long ago which one it has.
+	p.Id = string(s.gen.g.ConfigID[:12]) + "-" + s.name(p)[:16]
 	return p
 }
 

@@ -214,8 +214,21 @@ func (s *Service) message(e entry) *operatorv1.Host {
 	if o := e.observed; o != nil && o.Attempt == h.Attempt {
 		m.Step, m.DoneBytes, m.TotalBytes, m.Waiting = o.Step, o.DoneBytes, o.TotalBytes, o.Waiting
 	}
-	if h.Phase == hosts.Done {
+	switch {
+	case h.Phase == hosts.Uninstalling:
+		m.Waiting = s.replacedWords(h)
+	case h.Phase == hosts.Done && s.stays(h):
+		m.Step = "" // it may wait to follow a change
+	case h.Phase == hosts.Done:
 		m.Step, m.Waiting = "", ""
 	}
 	return m
+}
+
+func (s *Service) replacedWords(h hosts.Host) string {
+	by, err := s.directory.get(string(h.Successor))
+	if err != nil {
+		return "replaced; it uninstalls as soon as it is heard of"
+	}
+	return "replaced by " + by.host.Facts.Name + "; it uninstalls as soon as it is heard of"
 }

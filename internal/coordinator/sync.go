@@ -34,18 +34,18 @@ func (s *Service) Sync(ctx context.Context, who Caller, req *syncv1.SyncRequest)
 	defer hold.Stop()
 	for over := req.GetHold().AsDuration() <= 0; ; {
 		own, all := s.bell.listen(id)
-		resp, free, err := s.answer(ctx, who)
+		resp, moveOn, err := s.answer(ctx, who)
 		if err != nil {
 			return nil, err
 		}
-		if free {
-			if err := s.settle(ctx, id); err != nil {
+		if moveOn != nil {
+			if err := moveOn(ctx, id); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		if over || resp.Directive.Id != req.Following {
-			return resp, s.secretsGiven(ctx, id, resp)
+			return resp, errors.Join(s.secretsGiven(ctx, id, resp), s.letGo(ctx, id, resp))
 		}
 		select {
 		case <-own:
@@ -58,8 +58,9 @@ func (s *Service) Sync(ctx context.Context, who Caller, req *syncv1.SyncRequest)
 	}
 }
 
-// answer is what the state says to a host, and whether there is a place free that it waits for.
-func (s *Service) answer(ctx context.Context, who Caller) (resp *syncv1.SyncResponse, free bool, err error) {
+// answer is what the state says to a host, or else what moves it on first: there is a place free that it waits for, or it
+// is its turn to follow a change.
+func (s *Service) answer(ctx context.Context, who Caller) (resp *syncv1.SyncResponse, moveOn func(context.Context, hosts.ID) error, err error) {
 	resp = &syncv1.SyncResponse{}
 	err = s.store.View(ctx, func(r store.Reader) error {
 		h, err := getHost(r, who.Host)
@@ -70,16 +71,29 @@ func (s *Service) answer(ctx context.Context, who Caller) (resp *syncv1.SyncResp
 			return err
 		}
 		resp.Acknowledged = h.Acknowledged
-		if h.Phase == hosts.Enrolled {
-			_, err := s.place(r, h, "")
-			free = err == nil
+		moveOn = nil
+		switch h.Phase {
+		case hosts.Enrolled:
+			if _, err := s.place(r, h, ""); err == nil {
+				moveOn = s.settle
+			}
+		case hosts.Done:
+			yes, why, err := s.behind(r, h)
+			if err != nil {
+				return err
+			}
+			if yes && why == "" {
+				moveOn = s.turn
+			} else if yes {
+				s.directory.waits(h.Role, h.ID)
+			}
 		}
 		s.tellTrust(resp, h, who)
 		resp.Directive, err = s.direct(r, h)
 		return err
 	})
 	resp.Now = timestamppb.New(s.clock())
-	return resp, free, err
+	return resp, moveOn, err
 }
 
 // observe writes down what is new. A message without news costs no disk write.
@@ -92,7 +106,7 @@ func (s *Service) observe(ctx context.Context, who Caller, req *syncv1.SyncReque
 	if err != nil {
 		return err
 	}
-	var done bool
+	var done, ended bool
 	var odd []Event
 	if news(before, req) {
 		err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
@@ -111,7 +125,8 @@ func (s *Service) observe(ctx context.Context, who Caller, req *syncv1.SyncReque
 			was := h.Phase
 			impossible, err := s.takePhase(w, h, req.Observed)
 			odd = append(odd, impossible...)
-			done = was != h.Phase && h.Phase == hosts.Done && s.gen.awaited[h.Role]
+			ended = was != h.Phase && h.Phase == hosts.Done
+			done = ended && s.gen.awaited[h.Role]
 			return err
 		})
 		if err != nil {
@@ -127,6 +142,8 @@ func (s *Service) observe(ctx context.Context, who Caller, req *syncv1.SyncReque
 	if done {
 		// Roles that come after this one may wait for it.
 		s.bell.ringAll()
+	} else if ended && s.gen.g.Resident {
+		s.wake(before.Role)
 	}
 	return nil
 }
@@ -174,8 +191,11 @@ func (s *Service) takePhase(w store.Writer, h *hosts.Host, o *syncv1.Observed) (
 	h.Phase, h.PhaseSince, h.PlanID = phase, now, clip(o.GetPlanId(), 64)
 	switch phase {
 	case hosts.Done:
-		h.Done = now
+		h.Done, h.Resident = now, s.gen.g.Resident
 		return nil, s.event(w, Event{Kind: "done", Host: h.ID, Message: fmt.Sprintf("%s is installed as %s", h.Facts.Name, h.Role)})
+	case hosts.Removed:
+		return nil, errors.Join(dropReports(w, h.ID, h.Acknowledged),
+			s.event(w, Event{Kind: "removed", Host: h.ID, Message: h.Facts.Name + " has uninstalled what it had"}))
 	case hosts.Failed:
 		message := "failed without saying why"
 		if h.Failed != nil {

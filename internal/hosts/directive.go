@@ -14,6 +14,7 @@ const (
 	ActWait      Action = "wait"
 	ActPreflight Action = "preflight"
 	ActInstall   Action = "install"
+	ActUninstall Action = "uninstall"
 	ActLeave     Action = "leave"
 )
 
@@ -33,6 +34,10 @@ type Surroundings struct {
 	NoRole string
 	// Missing names the late values that the host's artifacts need and that are not known yet, in words.
 	Missing []string
+	// Stays says that the bootstrap agent is to stay on a host that is done, and Behind what keeps such a host from
+	// following a change of its late values; "" when there is none to follow.
+	Stays  bool
+	Behind string
 }
 
 // Next is what the host is to do, from where it stands. One that was removed gets no directive.
@@ -54,6 +59,11 @@ func Next(h Host, s Surroundings) Directive {
 		d.Action = ActInstall
 	case Done:
 		d.Action, d.Reason = ActLeave, "the installation is complete"
+		if s.Stays {
+			d.Action, d.Reason = ActWait, s.Behind
+		}
+	case Uninstalling:
+		d.Action = ActUninstall
 	case Failed:
 		d.Action = ActWait
 		d.Reason = "failed"

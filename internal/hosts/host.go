@@ -48,6 +48,11 @@ type Host struct {
 	// Roots are the CA certificates, by fingerprint, that the host says it trusts; none before its first call.
 	Roots []string `json:"roots,omitempty"`
 
+	// Resident says that the host is done and keeps its bootstrap agent, so that silence means trouble.
+	Resident bool `json:"resident,omitempty"`
+	// Successor is the host that was given this one's place in a counted role.
+	Successor ID `json:"successor,omitempty"`
+
 	// Secrets names the set of secret values that the host was given last.
 	Secrets  string    `json:"secrets,omitempty"`
 	Enrolled time.Time `json:"enrolled"`
@@ -67,6 +72,9 @@ type Facts struct {
 	Labels       map[string]string `json:"labels,omitempty"`
 	AgentVersion string            `json:"agent_version,omitempty"`
 }
+
+// Installed says whether the host was done at least once. One that is not done any more follows a change or failed at it.
+func (h Host) Installed() bool { return !h.Done.IsZero() }
 
 // Failure is why a host stands still.
 type Failure struct {

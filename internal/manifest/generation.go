@@ -14,8 +14,10 @@ type Generation struct {
 	// Agents are the bootstrap agent's binaries.
 	Agents   map[Arch]Blob `json:"agents"`
 	Endpoint string        `json:"endpoint,omitempty"`
-	Address  Detection     `json:"address"`
-	SSH      SSH           `json:"ssh"`
+	// Resident says that hosts keep the bootstrap agent when they are done.
+	Resident bool      `json:"resident,omitempty"`
+	Address  Detection `json:"address"`
+	SSH      SSH       `json:"ssh"`
 	// Files are the other files that have names, by their paths relative to generation.json.
 	Files map[string]Blob `json:"files,omitempty"`
 	// Signing is nil where generations are not signed.
@@ -39,9 +41,11 @@ type RoleEntry struct {
 	After             []Role            `json:"after,omitempty"`
 	Select            map[string]string `json:"select,omitempty"`
 	AllowSharedTokens bool              `json:"allow_shared_tokens,omitempty"`
-	Spread            *Spread           `json:"spread,omitempty"`
-	Upgrade           *Upgrade          `json:"upgrade,omitempty"`
-	Manifest          Blob              `json:"manifest"`
+	// TakeOver is how long a member is not heard of before a spare takes its place, 0 for never.
+	TakeOver Span     `json:"take_over,omitzero"`
+	Spread   *Spread  `json:"spread,omitempty"`
+	Upgrade  *Upgrade `json:"upgrade,omitempty"`
+	Manifest Blob     `json:"manifest"`
 }
 
 // Listed is one host, or all hosts of a CIDR, that the cluster config binds to a role.

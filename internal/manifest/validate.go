@@ -86,6 +86,9 @@ func (g *Generation) Validate() error {
 			return bad("role %.64q is listed twice or is not valid", r.Name)
 		}
 		known[r.Name] = true
+		if r.TakeOver < 0 || r.TakeOver > 0 && (r.Count == 0 || !g.Resident) {
+			return bad("members of role %s are to be replaced after a silence that says nothing: the role is open, or its bootstrap agents leave", r.Name)
+		}
 		if err := r.Manifest.validate(); err != nil {
 			return bad("manifest of role %s: %w", r.Name, err)
 		}

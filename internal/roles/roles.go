@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"muster/internal/hosts"
 	"muster/internal/manifest"
@@ -34,6 +35,10 @@ type Role struct {
 	Select map[string]string
 	// Spread keeps the members of a counted role apart; nil if it does not matter where they are.
 	Spread *manifest.Spread
+	// TakeOver is how long a member of a counted role is not heard of before a spare takes its place, 0 for never.
+	TakeOver time.Duration
+	// Upgrade is how many of its hosts may be away at a time; nil if the bundle does not say.
+	Upgrade *manifest.Upgrade
 }
 
 // Listed is a host, or all hosts of a prefix, that the cluster config names.

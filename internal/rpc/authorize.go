@@ -76,6 +76,7 @@ var Table = map[string]Rule{
 	operatorv1.OperatorService_RetryHost_FullMethodName:   {Operator, "the host has failed"},
 	operatorv1.OperatorService_RemoveHost_FullMethodName:  {Operator, ""},
 	operatorv1.OperatorService_ReleaseHost_FullMethodName: {Operator, "the host is in quarantine"},
+	operatorv1.OperatorService_ReplaceHost_FullMethodName: {Operator, "the host is a member of a counted role, and another waits"},
 
 	operatorv1.OperatorService_ReadmitInstance_FullMethodName: {Operator, "the host that it joined as was removed"},
 

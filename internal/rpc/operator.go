@@ -172,6 +172,15 @@ func (d *operatorDoor) RetryHost(ctx context.Context, req *operatorv1.RetryHostR
 	return &operatorv1.RetryHostResponse{Host: host}, err
 }
 
+func (d *operatorDoor) ReplaceHost(ctx context.Context, req *operatorv1.ReplaceHostRequest) (*operatorv1.ReplaceHostResponse, error) {
+	done, err := d.core.Replace(ctx, actor(ctx), req.Host, req.By)
+	if err != nil {
+		return nil, err
+	}
+	host, err := d.core.Describe(string(done.Spare))
+	return &operatorv1.ReplaceHostResponse{Host: host, Left: done.Left}, err
+}
+
 func (d *operatorDoor) RemoveHost(ctx context.Context, req *operatorv1.RemoveHostRequest) (*operatorv1.RemoveHostResponse, error) {
 	return &operatorv1.RemoveHostResponse{}, d.core.Remove(ctx, actor(ctx), req.Host)
 }

@@ -2188,6 +2188,114 @@ func (x *ReleaseHostResponse) GetHost() *Host {
 	return nil
 }
 
+type ReplaceHostRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member.
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// Who takes its place; empty for the spare that has waited longest.
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceHostRequest) Reset() {
+	*x = ReplaceHostRequest{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceHostRequest) ProtoMessage() {}
+
+func (x *ReplaceHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceHostRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceHostRequest) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ReplaceHostRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ReplaceHostRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+type ReplaceHostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who has the place now.
+	Host *Host `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// The member's bootstrap agent is gone, so nobody tells it to uninstall.
+	Left          bool `protobuf:"varint,2,opt,name=left,proto3" json:"left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceHostResponse) Reset() {
+	*x = ReplaceHostResponse{}
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceHostResponse) ProtoMessage() {}
+
+func (x *ReplaceHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceHostResponse.ProtoReflect.Descriptor instead.
+func (*ReplaceHostResponse) Descriptor() ([]byte, []int) {
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ReplaceHostResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *ReplaceHostResponse) GetLeft() bool {
+	if x != nil {
+		return x.Left
+	}
+	return false
+}
+
 type ReadmitInstanceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An account and an instance of AWS, such as 123456789012 and i-0123456789abcdef0.
@@ -2199,7 +2307,7 @@ type ReadmitInstanceRequest struct {
 
 func (x *ReadmitInstanceRequest) Reset() {
 	*x = ReadmitInstanceRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2211,7 +2319,7 @@ func (x *ReadmitInstanceRequest) String() string {
 func (*ReadmitInstanceRequest) ProtoMessage() {}
 
 func (x *ReadmitInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[35]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2224,7 +2332,7 @@ func (x *ReadmitInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadmitInstanceRequest.ProtoReflect.Descriptor instead.
 func (*ReadmitInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{35}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReadmitInstanceRequest) GetAccount() string {
@@ -2249,7 +2357,7 @@ type ReadmitInstanceResponse struct {
 
 func (x *ReadmitInstanceResponse) Reset() {
 	*x = ReadmitInstanceResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2369,7 @@ func (x *ReadmitInstanceResponse) String() string {
 func (*ReadmitInstanceResponse) ProtoMessage() {}
 
 func (x *ReadmitInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[36]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2382,7 @@ func (x *ReadmitInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadmitInstanceResponse.ProtoReflect.Descriptor instead.
 func (*ReadmitInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{36}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{38}
 }
 
 // Authority is one certificate of the CA.
@@ -2294,7 +2402,7 @@ type Authority struct {
 
 func (x *Authority) Reset() {
 	*x = Authority{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2414,7 @@ func (x *Authority) String() string {
 func (*Authority) ProtoMessage() {}
 
 func (x *Authority) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[37]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2427,7 @@ func (x *Authority) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authority.ProtoReflect.Descriptor instead.
 func (*Authority) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{37}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Authority) GetName() string {
@@ -2379,7 +2487,7 @@ type Rotation struct {
 
 func (x *Rotation) Reset() {
 	*x = Rotation{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2499,7 @@ func (x *Rotation) String() string {
 func (*Rotation) ProtoMessage() {}
 
 func (x *Rotation) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[38]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2512,7 @@ func (x *Rotation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
 func (*Rotation) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{38}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Rotation) GetStarted() *timestamppb.Timestamp {
@@ -2478,7 +2586,7 @@ type GetAuthorityRequest struct {
 
 func (x *GetAuthorityRequest) Reset() {
 	*x = GetAuthorityRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2598,7 @@ func (x *GetAuthorityRequest) String() string {
 func (*GetAuthorityRequest) ProtoMessage() {}
 
 func (x *GetAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[39]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2611,7 @@ func (x *GetAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*GetAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{39}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{41}
 }
 
 type GetAuthorityResponse struct {
@@ -2519,7 +2627,7 @@ type GetAuthorityResponse struct {
 
 func (x *GetAuthorityResponse) Reset() {
 	*x = GetAuthorityResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2531,7 +2639,7 @@ func (x *GetAuthorityResponse) String() string {
 func (*GetAuthorityResponse) ProtoMessage() {}
 
 func (x *GetAuthorityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[40]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2544,7 +2652,7 @@ func (x *GetAuthorityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAuthorityResponse.ProtoReflect.Descriptor instead.
 func (*GetAuthorityResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{40}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetAuthorityResponse) GetCertificates() []*Authority {
@@ -2577,7 +2685,7 @@ type RotateAuthorityRequest struct {
 
 func (x *RotateAuthorityRequest) Reset() {
 	*x = RotateAuthorityRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2589,7 +2697,7 @@ func (x *RotateAuthorityRequest) String() string {
 func (*RotateAuthorityRequest) ProtoMessage() {}
 
 func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[41]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2602,7 +2710,7 @@ func (x *RotateAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{41}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RotateAuthorityRequest) GetIntermediates() bool {
@@ -2620,7 +2728,7 @@ type RotateAuthorityResponse struct {
 
 func (x *RotateAuthorityResponse) Reset() {
 	*x = RotateAuthorityResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2632,7 +2740,7 @@ func (x *RotateAuthorityResponse) String() string {
 func (*RotateAuthorityResponse) ProtoMessage() {}
 
 func (x *RotateAuthorityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[42]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2645,7 +2753,7 @@ func (x *RotateAuthorityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAuthorityResponse.ProtoReflect.Descriptor instead.
 func (*RotateAuthorityResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{42}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
 type FinishAuthorityRequest struct {
@@ -2657,7 +2765,7 @@ type FinishAuthorityRequest struct {
 
 func (x *FinishAuthorityRequest) Reset() {
 	*x = FinishAuthorityRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2669,7 +2777,7 @@ func (x *FinishAuthorityRequest) String() string {
 func (*FinishAuthorityRequest) ProtoMessage() {}
 
 func (x *FinishAuthorityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[43]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2682,7 +2790,7 @@ func (x *FinishAuthorityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishAuthorityRequest.ProtoReflect.Descriptor instead.
 func (*FinishAuthorityRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{43}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FinishAuthorityRequest) GetForce() bool {
@@ -2700,7 +2808,7 @@ type FinishAuthorityResponse struct {
 
 func (x *FinishAuthorityResponse) Reset() {
 	*x = FinishAuthorityResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2712,7 +2820,7 @@ func (x *FinishAuthorityResponse) String() string {
 func (*FinishAuthorityResponse) ProtoMessage() {}
 
 func (x *FinishAuthorityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[44]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2725,7 +2833,7 @@ func (x *FinishAuthorityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishAuthorityResponse.ProtoReflect.Descriptor instead.
 func (*FinishAuthorityResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{44}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{46}
 }
 
 type Secret struct {
@@ -2749,7 +2857,7 @@ type Secret struct {
 
 func (x *Secret) Reset() {
 	*x = Secret{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2761,7 +2869,7 @@ func (x *Secret) String() string {
 func (*Secret) ProtoMessage() {}
 
 func (x *Secret) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[45]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2774,7 +2882,7 @@ func (x *Secret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secret.ProtoReflect.Descriptor instead.
 func (*Secret) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{45}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Secret) GetName() string {
@@ -2845,7 +2953,7 @@ type SetSecretRequest struct {
 
 func (x *SetSecretRequest) Reset() {
 	*x = SetSecretRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +2965,7 @@ func (x *SetSecretRequest) String() string {
 func (*SetSecretRequest) ProtoMessage() {}
 
 func (x *SetSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[46]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +2978,7 @@ func (x *SetSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretRequest.ProtoReflect.Descriptor instead.
 func (*SetSecretRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{46}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SetSecretRequest) GetName() string {
@@ -2905,7 +3013,7 @@ type SetSecretResponse struct {
 
 func (x *SetSecretResponse) Reset() {
 	*x = SetSecretResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2917,7 +3025,7 @@ func (x *SetSecretResponse) String() string {
 func (*SetSecretResponse) ProtoMessage() {}
 
 func (x *SetSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[47]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2930,7 +3038,7 @@ func (x *SetSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSecretResponse.ProtoReflect.Descriptor instead.
 func (*SetSecretResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{47}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SetSecretResponse) GetSecret() *Secret {
@@ -2956,7 +3064,7 @@ type GenerateSecretRequest struct {
 
 func (x *GenerateSecretRequest) Reset() {
 	*x = GenerateSecretRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3076,7 @@ func (x *GenerateSecretRequest) String() string {
 func (*GenerateSecretRequest) ProtoMessage() {}
 
 func (x *GenerateSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[48]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3089,7 @@ func (x *GenerateSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateSecretRequest.ProtoReflect.Descriptor instead.
 func (*GenerateSecretRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{48}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GenerateSecretRequest) GetName() string {
@@ -3000,7 +3108,7 @@ type GenerateSecretResponse struct {
 
 func (x *GenerateSecretResponse) Reset() {
 	*x = GenerateSecretResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3012,7 +3120,7 @@ func (x *GenerateSecretResponse) String() string {
 func (*GenerateSecretResponse) ProtoMessage() {}
 
 func (x *GenerateSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[49]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3025,7 +3133,7 @@ func (x *GenerateSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateSecretResponse.ProtoReflect.Descriptor instead.
 func (*GenerateSecretResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{49}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GenerateSecretResponse) GetSecret() *Secret {
@@ -3043,7 +3151,7 @@ type ListSecretsRequest struct {
 
 func (x *ListSecretsRequest) Reset() {
 	*x = ListSecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3055,7 +3163,7 @@ func (x *ListSecretsRequest) String() string {
 func (*ListSecretsRequest) ProtoMessage() {}
 
 func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[50]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3068,7 +3176,7 @@ func (x *ListSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ListSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{50}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{52}
 }
 
 type ListSecretsResponse struct {
@@ -3080,7 +3188,7 @@ type ListSecretsResponse struct {
 
 func (x *ListSecretsResponse) Reset() {
 	*x = ListSecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3200,7 @@ func (x *ListSecretsResponse) String() string {
 func (*ListSecretsResponse) ProtoMessage() {}
 
 func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[51]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3213,7 @@ func (x *ListSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ListSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{51}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListSecretsResponse) GetSecrets() []*Secret {
@@ -3123,7 +3231,7 @@ type RekeySecretsRequest struct {
 
 func (x *RekeySecretsRequest) Reset() {
 	*x = RekeySecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3135,7 +3243,7 @@ func (x *RekeySecretsRequest) String() string {
 func (*RekeySecretsRequest) ProtoMessage() {}
 
 func (x *RekeySecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[52]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3148,7 +3256,7 @@ func (x *RekeySecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeySecretsRequest.ProtoReflect.Descriptor instead.
 func (*RekeySecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{52}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{54}
 }
 
 type RekeySecretsResponse struct {
@@ -3160,7 +3268,7 @@ type RekeySecretsResponse struct {
 
 func (x *RekeySecretsResponse) Reset() {
 	*x = RekeySecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3172,7 +3280,7 @@ func (x *RekeySecretsResponse) String() string {
 func (*RekeySecretsResponse) ProtoMessage() {}
 
 func (x *RekeySecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[53]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3185,7 +3293,7 @@ func (x *RekeySecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RekeySecretsResponse.ProtoReflect.Descriptor instead.
 func (*RekeySecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{53}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RekeySecretsResponse) GetSecrets() int32 {
@@ -3206,7 +3314,7 @@ type ExportSecretsRequest struct {
 
 func (x *ExportSecretsRequest) Reset() {
 	*x = ExportSecretsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3326,7 @@ func (x *ExportSecretsRequest) String() string {
 func (*ExportSecretsRequest) ProtoMessage() {}
 
 func (x *ExportSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[54]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3339,7 @@ func (x *ExportSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ExportSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{54}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ExportSecretsRequest) GetRole() string {
@@ -3258,7 +3366,7 @@ type ExportSecretsResponse struct {
 
 func (x *ExportSecretsResponse) Reset() {
 	*x = ExportSecretsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3270,7 +3378,7 @@ func (x *ExportSecretsResponse) String() string {
 func (*ExportSecretsResponse) ProtoMessage() {}
 
 func (x *ExportSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[55]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3283,7 +3391,7 @@ func (x *ExportSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ExportSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{55}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExportSecretsResponse) GetFile() []byte {
@@ -3301,7 +3409,7 @@ type GetPushRequest struct {
 
 func (x *GetPushRequest) Reset() {
 	*x = GetPushRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3313,7 +3421,7 @@ func (x *GetPushRequest) String() string {
 func (*GetPushRequest) ProtoMessage() {}
 
 func (x *GetPushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[56]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3326,7 +3434,7 @@ func (x *GetPushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPushRequest.ProtoReflect.Descriptor instead.
 func (*GetPushRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{56}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{58}
 }
 
 type GetPushResponse struct {
@@ -3344,7 +3452,7 @@ type GetPushResponse struct {
 
 func (x *GetPushResponse) Reset() {
 	*x = GetPushResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +3464,7 @@ func (x *GetPushResponse) String() string {
 func (*GetPushResponse) ProtoMessage() {}
 
 func (x *GetPushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[57]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +3477,7 @@ func (x *GetPushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPushResponse.ProtoReflect.Descriptor instead.
 func (*GetPushResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{57}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *GetPushResponse) GetHosts() []*ListedHost {
@@ -3419,7 +3527,7 @@ type ListedHost struct {
 
 func (x *ListedHost) Reset() {
 	*x = ListedHost{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3431,7 +3539,7 @@ func (x *ListedHost) String() string {
 func (*ListedHost) ProtoMessage() {}
 
 func (x *ListedHost) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[58]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3444,7 +3552,7 @@ func (x *ListedHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListedHost.ProtoReflect.Descriptor instead.
 func (*ListedHost) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{58}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListedHost) GetName() string {
@@ -3486,7 +3594,7 @@ type AgentBlob struct {
 
 func (x *AgentBlob) Reset() {
 	*x = AgentBlob{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3498,7 +3606,7 @@ func (x *AgentBlob) String() string {
 func (*AgentBlob) ProtoMessage() {}
 
 func (x *AgentBlob) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[59]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3511,7 +3619,7 @@ func (x *AgentBlob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentBlob.ProtoReflect.Descriptor instead.
 func (*AgentBlob) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{59}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *AgentBlob) GetDigest() string {
@@ -3547,7 +3655,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3559,7 +3667,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[60]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3572,7 +3680,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{60}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Operator) GetName() string {
@@ -3638,7 +3746,7 @@ type CreateOperatorRequest struct {
 
 func (x *CreateOperatorRequest) Reset() {
 	*x = CreateOperatorRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3650,7 +3758,7 @@ func (x *CreateOperatorRequest) String() string {
 func (*CreateOperatorRequest) ProtoMessage() {}
 
 func (x *CreateOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[61]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3663,7 +3771,7 @@ func (x *CreateOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOperatorRequest.ProtoReflect.Descriptor instead.
 func (*CreateOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{61}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *CreateOperatorRequest) GetName() string {
@@ -3710,7 +3818,7 @@ type CreateOperatorResponse struct {
 
 func (x *CreateOperatorResponse) Reset() {
 	*x = CreateOperatorResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3722,7 +3830,7 @@ func (x *CreateOperatorResponse) String() string {
 func (*CreateOperatorResponse) ProtoMessage() {}
 
 func (x *CreateOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[62]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3735,7 +3843,7 @@ func (x *CreateOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOperatorResponse.ProtoReflect.Descriptor instead.
 func (*CreateOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{62}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CreateOperatorResponse) GetOperator() *Operator {
@@ -3781,7 +3889,7 @@ type ListOperatorsRequest struct {
 
 func (x *ListOperatorsRequest) Reset() {
 	*x = ListOperatorsRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3793,7 +3901,7 @@ func (x *ListOperatorsRequest) String() string {
 func (*ListOperatorsRequest) ProtoMessage() {}
 
 func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[63]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3806,7 +3914,7 @@ func (x *ListOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{63}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{65}
 }
 
 type ListOperatorsResponse struct {
@@ -3818,7 +3926,7 @@ type ListOperatorsResponse struct {
 
 func (x *ListOperatorsResponse) Reset() {
 	*x = ListOperatorsResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3830,7 +3938,7 @@ func (x *ListOperatorsResponse) String() string {
 func (*ListOperatorsResponse) ProtoMessage() {}
 
 func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[64]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3843,7 +3951,7 @@ func (x *ListOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{64}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListOperatorsResponse) GetOperators() []*Operator {
@@ -3862,7 +3970,7 @@ type RevokeOperatorRequest struct {
 
 func (x *RevokeOperatorRequest) Reset() {
 	*x = RevokeOperatorRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3874,7 +3982,7 @@ func (x *RevokeOperatorRequest) String() string {
 func (*RevokeOperatorRequest) ProtoMessage() {}
 
 func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[65]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3887,7 +3995,7 @@ func (x *RevokeOperatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorRequest.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{65}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RevokeOperatorRequest) GetName() string {
@@ -3905,7 +4013,7 @@ type RevokeOperatorResponse struct {
 
 func (x *RevokeOperatorResponse) Reset() {
 	*x = RevokeOperatorResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3917,7 +4025,7 @@ func (x *RevokeOperatorResponse) String() string {
 func (*RevokeOperatorResponse) ProtoMessage() {}
 
 func (x *RevokeOperatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[66]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3930,7 +4038,7 @@ func (x *RevokeOperatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeOperatorResponse.ProtoReflect.Descriptor instead.
 func (*RevokeOperatorResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{66}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{68}
 }
 
 type CreatePageLoginRequest struct {
@@ -3941,7 +4049,7 @@ type CreatePageLoginRequest struct {
 
 func (x *CreatePageLoginRequest) Reset() {
 	*x = CreatePageLoginRequest{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3953,7 +4061,7 @@ func (x *CreatePageLoginRequest) String() string {
 func (*CreatePageLoginRequest) ProtoMessage() {}
 
 func (x *CreatePageLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[67]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3966,7 +4074,7 @@ func (x *CreatePageLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePageLoginRequest.ProtoReflect.Descriptor instead.
 func (*CreatePageLoginRequest) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{67}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{69}
 }
 
 type CreatePageLoginResponse struct {
@@ -3980,7 +4088,7 @@ type CreatePageLoginResponse struct {
 
 func (x *CreatePageLoginResponse) Reset() {
 	*x = CreatePageLoginResponse{}
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3992,7 +4100,7 @@ func (x *CreatePageLoginResponse) String() string {
 func (*CreatePageLoginResponse) ProtoMessage() {}
 
 func (x *CreatePageLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_operator_v1_operator_proto_msgTypes[68]
+	mi := &file_muster_operator_v1_operator_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4005,7 +4113,7 @@ func (x *CreatePageLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePageLoginResponse.ProtoReflect.Descriptor instead.
 func (*CreatePageLoginResponse) Descriptor() ([]byte, []int) {
-	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{68}
+	return file_muster_operator_v1_operator_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *CreatePageLoginResponse) GetLink() string {
@@ -4188,7 +4296,13 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x12ReleaseHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"C\n" +
 	"\x13ReleaseHostResponse\x12,\n" +
-	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\"N\n" +
+	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\"8\n" +
+	"\x12ReplaceHostRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"W\n" +
+	"\x13ReplaceHostResponse\x12,\n" +
+	"\x04host\x18\x01 \x01(\v2\x18.muster.operator.v1.HostR\x04host\x12\x12\n" +
+	"\x04left\x18\x02 \x01(\bR\x04left\"N\n" +
 	"\x16ReadmitInstanceRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\"\x19\n" +
@@ -4300,7 +4414,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x16CreatePageLoginRequest\"c\n" +
 	"\x17CreatePageLoginResponse\x12\x12\n" +
 	"\x04link\x18\x01 \x01(\tR\x04link\x124\n" +
-	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires2\xae\x15\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires2\x8e\x16\n" +
 	"\x0fOperatorService\x12[\n" +
 	"\n" +
 	"GetCluster\x12%.muster.operator.v1.GetClusterRequest\x1a&.muster.operator.v1.GetClusterResponse\x12X\n" +
@@ -4323,7 +4437,8 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\tRetryHost\x12$.muster.operator.v1.RetryHostRequest\x1a%.muster.operator.v1.RetryHostResponse\x12[\n" +
 	"\n" +
 	"RemoveHost\x12%.muster.operator.v1.RemoveHostRequest\x1a&.muster.operator.v1.RemoveHostResponse\x12^\n" +
-	"\vReleaseHost\x12&.muster.operator.v1.ReleaseHostRequest\x1a'.muster.operator.v1.ReleaseHostResponse\x12j\n" +
+	"\vReleaseHost\x12&.muster.operator.v1.ReleaseHostRequest\x1a'.muster.operator.v1.ReleaseHostResponse\x12^\n" +
+	"\vReplaceHost\x12&.muster.operator.v1.ReplaceHostRequest\x1a'.muster.operator.v1.ReplaceHostResponse\x12j\n" +
 	"\x0fReadmitInstance\x12*.muster.operator.v1.ReadmitInstanceRequest\x1a+.muster.operator.v1.ReadmitInstanceResponse\x12a\n" +
 	"\fGetAuthority\x12'.muster.operator.v1.GetAuthorityRequest\x1a(.muster.operator.v1.GetAuthorityResponse\x12j\n" +
 	"\x0fRotateAuthority\x12*.muster.operator.v1.RotateAuthorityRequest\x1a+.muster.operator.v1.RotateAuthorityResponse\x12j\n" +
@@ -4351,7 +4466,7 @@ func file_muster_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_muster_operator_v1_operator_proto_rawDescData
 }
 
-var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
+var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
 var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*GetClusterRequest)(nil),       // 0: muster.operator.v1.GetClusterRequest
 	(*GetClusterResponse)(nil),      // 1: muster.operator.v1.GetClusterResponse
@@ -4388,162 +4503,167 @@ var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*RemoveHostResponse)(nil),      // 32: muster.operator.v1.RemoveHostResponse
 	(*ReleaseHostRequest)(nil),      // 33: muster.operator.v1.ReleaseHostRequest
 	(*ReleaseHostResponse)(nil),     // 34: muster.operator.v1.ReleaseHostResponse
-	(*ReadmitInstanceRequest)(nil),  // 35: muster.operator.v1.ReadmitInstanceRequest
-	(*ReadmitInstanceResponse)(nil), // 36: muster.operator.v1.ReadmitInstanceResponse
-	(*Authority)(nil),               // 37: muster.operator.v1.Authority
-	(*Rotation)(nil),                // 38: muster.operator.v1.Rotation
-	(*GetAuthorityRequest)(nil),     // 39: muster.operator.v1.GetAuthorityRequest
-	(*GetAuthorityResponse)(nil),    // 40: muster.operator.v1.GetAuthorityResponse
-	(*RotateAuthorityRequest)(nil),  // 41: muster.operator.v1.RotateAuthorityRequest
-	(*RotateAuthorityResponse)(nil), // 42: muster.operator.v1.RotateAuthorityResponse
-	(*FinishAuthorityRequest)(nil),  // 43: muster.operator.v1.FinishAuthorityRequest
-	(*FinishAuthorityResponse)(nil), // 44: muster.operator.v1.FinishAuthorityResponse
-	(*Secret)(nil),                  // 45: muster.operator.v1.Secret
-	(*SetSecretRequest)(nil),        // 46: muster.operator.v1.SetSecretRequest
-	(*SetSecretResponse)(nil),       // 47: muster.operator.v1.SetSecretResponse
-	(*GenerateSecretRequest)(nil),   // 48: muster.operator.v1.GenerateSecretRequest
-	(*GenerateSecretResponse)(nil),  // 49: muster.operator.v1.GenerateSecretResponse
-	(*ListSecretsRequest)(nil),      // 50: muster.operator.v1.ListSecretsRequest
-	(*ListSecretsResponse)(nil),     // 51: muster.operator.v1.ListSecretsResponse
-	(*RekeySecretsRequest)(nil),     // 52: muster.operator.v1.RekeySecretsRequest
-	(*RekeySecretsResponse)(nil),    // 53: muster.operator.v1.RekeySecretsResponse
-	(*ExportSecretsRequest)(nil),    // 54: muster.operator.v1.ExportSecretsRequest
-	(*ExportSecretsResponse)(nil),   // 55: muster.operator.v1.ExportSecretsResponse
-	(*GetPushRequest)(nil),          // 56: muster.operator.v1.GetPushRequest
-	(*GetPushResponse)(nil),         // 57: muster.operator.v1.GetPushResponse
-	(*ListedHost)(nil),              // 58: muster.operator.v1.ListedHost
-	(*AgentBlob)(nil),               // 59: muster.operator.v1.AgentBlob
-	(*Operator)(nil),                // 60: muster.operator.v1.Operator
-	(*CreateOperatorRequest)(nil),   // 61: muster.operator.v1.CreateOperatorRequest
-	(*CreateOperatorResponse)(nil),  // 62: muster.operator.v1.CreateOperatorResponse
-	(*ListOperatorsRequest)(nil),    // 63: muster.operator.v1.ListOperatorsRequest
-	(*ListOperatorsResponse)(nil),   // 64: muster.operator.v1.ListOperatorsResponse
-	(*RevokeOperatorRequest)(nil),   // 65: muster.operator.v1.RevokeOperatorRequest
-	(*RevokeOperatorResponse)(nil),  // 66: muster.operator.v1.RevokeOperatorResponse
-	(*CreatePageLoginRequest)(nil),  // 67: muster.operator.v1.CreatePageLoginRequest
-	(*CreatePageLoginResponse)(nil), // 68: muster.operator.v1.CreatePageLoginResponse
-	nil,                             // 69: muster.operator.v1.GetClusterResponse.PhasesEntry
-	nil,                             // 70: muster.operator.v1.CreateTokenRequest.LabelsEntry
-	nil,                             // 71: muster.operator.v1.GetPushResponse.AgentsEntry
-	(*timestamppb.Timestamp)(nil),   // 72: google.protobuf.Timestamp
-	(v1.Phase)(0),                   // 73: muster.sync.v1.Phase
-	(*v1.Facts)(nil),                // 74: muster.sync.v1.Facts
-	(*v1.Report)(nil),               // 75: muster.sync.v1.Report
-	(*durationpb.Duration)(nil),     // 76: google.protobuf.Duration
+	(*ReplaceHostRequest)(nil),      // 35: muster.operator.v1.ReplaceHostRequest
+	(*ReplaceHostResponse)(nil),     // 36: muster.operator.v1.ReplaceHostResponse
+	(*ReadmitInstanceRequest)(nil),  // 37: muster.operator.v1.ReadmitInstanceRequest
+	(*ReadmitInstanceResponse)(nil), // 38: muster.operator.v1.ReadmitInstanceResponse
+	(*Authority)(nil),               // 39: muster.operator.v1.Authority
+	(*Rotation)(nil),                // 40: muster.operator.v1.Rotation
+	(*GetAuthorityRequest)(nil),     // 41: muster.operator.v1.GetAuthorityRequest
+	(*GetAuthorityResponse)(nil),    // 42: muster.operator.v1.GetAuthorityResponse
+	(*RotateAuthorityRequest)(nil),  // 43: muster.operator.v1.RotateAuthorityRequest
+	(*RotateAuthorityResponse)(nil), // 44: muster.operator.v1.RotateAuthorityResponse
+	(*FinishAuthorityRequest)(nil),  // 45: muster.operator.v1.FinishAuthorityRequest
+	(*FinishAuthorityResponse)(nil), // 46: muster.operator.v1.FinishAuthorityResponse
+	(*Secret)(nil),                  // 47: muster.operator.v1.Secret
+	(*SetSecretRequest)(nil),        // 48: muster.operator.v1.SetSecretRequest
+	(*SetSecretResponse)(nil),       // 49: muster.operator.v1.SetSecretResponse
+	(*GenerateSecretRequest)(nil),   // 50: muster.operator.v1.GenerateSecretRequest
+	(*GenerateSecretResponse)(nil),  // 51: muster.operator.v1.GenerateSecretResponse
+	(*ListSecretsRequest)(nil),      // 52: muster.operator.v1.ListSecretsRequest
+	(*ListSecretsResponse)(nil),     // 53: muster.operator.v1.ListSecretsResponse
+	(*RekeySecretsRequest)(nil),     // 54: muster.operator.v1.RekeySecretsRequest
+	(*RekeySecretsResponse)(nil),    // 55: muster.operator.v1.RekeySecretsResponse
+	(*ExportSecretsRequest)(nil),    // 56: muster.operator.v1.ExportSecretsRequest
+	(*ExportSecretsResponse)(nil),   // 57: muster.operator.v1.ExportSecretsResponse
+	(*GetPushRequest)(nil),          // 58: muster.operator.v1.GetPushRequest
+	(*GetPushResponse)(nil),         // 59: muster.operator.v1.GetPushResponse
+	(*ListedHost)(nil),              // 60: muster.operator.v1.ListedHost
+	(*AgentBlob)(nil),               // 61: muster.operator.v1.AgentBlob
+	(*Operator)(nil),                // 62: muster.operator.v1.Operator
+	(*CreateOperatorRequest)(nil),   // 63: muster.operator.v1.CreateOperatorRequest
+	(*CreateOperatorResponse)(nil),  // 64: muster.operator.v1.CreateOperatorResponse
+	(*ListOperatorsRequest)(nil),    // 65: muster.operator.v1.ListOperatorsRequest
+	(*ListOperatorsResponse)(nil),   // 66: muster.operator.v1.ListOperatorsResponse
+	(*RevokeOperatorRequest)(nil),   // 67: muster.operator.v1.RevokeOperatorRequest
+	(*RevokeOperatorResponse)(nil),  // 68: muster.operator.v1.RevokeOperatorResponse
+	(*CreatePageLoginRequest)(nil),  // 69: muster.operator.v1.CreatePageLoginRequest
+	(*CreatePageLoginResponse)(nil), // 70: muster.operator.v1.CreatePageLoginResponse
+	nil,                             // 71: muster.operator.v1.GetClusterResponse.PhasesEntry
+	nil,                             // 72: muster.operator.v1.CreateTokenRequest.LabelsEntry
+	nil,                             // 73: muster.operator.v1.GetPushResponse.AgentsEntry
+	(*timestamppb.Timestamp)(nil),   // 74: google.protobuf.Timestamp
+	(v1.Phase)(0),                   // 75: muster.sync.v1.Phase
+	(*v1.Facts)(nil),                // 76: muster.sync.v1.Facts
+	(*v1.Report)(nil),               // 77: muster.sync.v1.Report
+	(*durationpb.Duration)(nil),     // 78: google.protobuf.Duration
 }
 var file_muster_operator_v1_operator_proto_depIdxs = []int32{
 	2,  // 0: muster.operator.v1.GetClusterResponse.roles:type_name -> muster.operator.v1.RoleState
-	69, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
-	72, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
+	71, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
+	74, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
 	3,  // 3: muster.operator.v1.RoleState.members:type_name -> muster.operator.v1.Member
-	73, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
-	72, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
-	72, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
-	72, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
-	72, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
-	74, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
+	75, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
+	74, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
+	74, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
+	74, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
+	74, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
+	76, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
 	5,  // 10: muster.operator.v1.Host.quarantine:type_name -> muster.operator.v1.Quarantine
-	72, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	74, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
 	4,  // 12: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
 	4,  // 13: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
-	75, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
+	77, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
 	4,  // 15: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	72, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
-	72, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	74, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
+	74, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	12, // 18: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
-	76, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	70, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
+	78, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	72, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
 	17, // 21: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
-	72, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
-	72, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	74, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
+	74, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
 	17, // 24: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
 	15, // 25: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
 	23, // 26: muster.operator.v1.CreateSeedRequest.aws:type_name -> muster.operator.v1.ByAws
 	4,  // 27: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
 	4,  // 28: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
 	4,  // 29: muster.operator.v1.ReleaseHostResponse.host:type_name -> muster.operator.v1.Host
-	72, // 30: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
-	72, // 31: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	72, // 32: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
-	72, // 33: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
-	72, // 34: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
-	37, // 35: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
-	38, // 36: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
-	72, // 37: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
-	45, // 38: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	45, // 39: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	45, // 40: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
-	58, // 41: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
-	71, // 42: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
-	72, // 43: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
-	72, // 44: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
-	72, // 45: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
-	76, // 46: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
-	60, // 47: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
-	60, // 48: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
-	72, // 49: muster.operator.v1.CreatePageLoginResponse.expires:type_name -> google.protobuf.Timestamp
-	59, // 50: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
-	0,  // 51: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
-	6,  // 52: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
-	8,  // 53: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
-	10, // 54: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
-	13, // 55: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
-	15, // 56: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
-	18, // 57: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
-	20, // 58: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
-	22, // 59: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
-	25, // 60: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
-	27, // 61: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
-	29, // 62: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
-	31, // 63: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
-	33, // 64: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
-	35, // 65: muster.operator.v1.OperatorService.ReadmitInstance:input_type -> muster.operator.v1.ReadmitInstanceRequest
-	39, // 66: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
-	41, // 67: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
-	43, // 68: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
-	46, // 69: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
-	48, // 70: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
-	50, // 71: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
-	52, // 72: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
-	54, // 73: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
-	56, // 74: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
-	61, // 75: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
-	63, // 76: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
-	65, // 77: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
-	67, // 78: muster.operator.v1.OperatorService.CreatePageLogin:input_type -> muster.operator.v1.CreatePageLoginRequest
-	1,  // 79: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
-	7,  // 80: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
-	9,  // 81: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
-	11, // 82: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
-	14, // 83: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
-	16, // 84: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
-	19, // 85: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
-	21, // 86: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
-	24, // 87: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
-	26, // 88: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
-	28, // 89: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
-	30, // 90: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
-	32, // 91: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
-	34, // 92: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
-	36, // 93: muster.operator.v1.OperatorService.ReadmitInstance:output_type -> muster.operator.v1.ReadmitInstanceResponse
-	40, // 94: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
-	42, // 95: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
-	44, // 96: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
-	47, // 97: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
-	49, // 98: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
-	51, // 99: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
-	53, // 100: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
-	55, // 101: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
-	57, // 102: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
-	62, // 103: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
-	64, // 104: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
-	66, // 105: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
-	68, // 106: muster.operator.v1.OperatorService.CreatePageLogin:output_type -> muster.operator.v1.CreatePageLoginResponse
-	79, // [79:107] is the sub-list for method output_type
-	51, // [51:79] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	4,  // 30: muster.operator.v1.ReplaceHostResponse.host:type_name -> muster.operator.v1.Host
+	74, // 31: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
+	74, // 32: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	74, // 33: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
+	74, // 34: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
+	74, // 35: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
+	39, // 36: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
+	40, // 37: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
+	74, // 38: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
+	47, // 39: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	47, // 40: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	47, // 41: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
+	60, // 42: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
+	73, // 43: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
+	74, // 44: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
+	74, // 45: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
+	74, // 46: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
+	78, // 47: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
+	62, // 48: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
+	62, // 49: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
+	74, // 50: muster.operator.v1.CreatePageLoginResponse.expires:type_name -> google.protobuf.Timestamp
+	61, // 51: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
+	0,  // 52: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
+	6,  // 53: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
+	8,  // 54: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
+	10, // 55: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
+	13, // 56: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
+	15, // 57: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
+	18, // 58: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
+	20, // 59: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
+	22, // 60: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
+	25, // 61: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
+	27, // 62: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
+	29, // 63: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
+	31, // 64: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
+	33, // 65: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
+	35, // 66: muster.operator.v1.OperatorService.ReplaceHost:input_type -> muster.operator.v1.ReplaceHostRequest
+	37, // 67: muster.operator.v1.OperatorService.ReadmitInstance:input_type -> muster.operator.v1.ReadmitInstanceRequest
+	41, // 68: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
+	43, // 69: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
+	45, // 70: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
+	48, // 71: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
+	50, // 72: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
+	52, // 73: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
+	54, // 74: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
+	56, // 75: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
+	58, // 76: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
+	63, // 77: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
+	65, // 78: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
+	67, // 79: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
+	69, // 80: muster.operator.v1.OperatorService.CreatePageLogin:input_type -> muster.operator.v1.CreatePageLoginRequest
+	1,  // 81: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
+	7,  // 82: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
+	9,  // 83: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
+	11, // 84: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
+	14, // 85: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
+	16, // 86: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
+	19, // 87: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
+	21, // 88: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
+	24, // 89: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
+	26, // 90: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
+	28, // 91: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
+	30, // 92: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
+	32, // 93: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
+	34, // 94: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
+	36, // 95: muster.operator.v1.OperatorService.ReplaceHost:output_type -> muster.operator.v1.ReplaceHostResponse
+	38, // 96: muster.operator.v1.OperatorService.ReadmitInstance:output_type -> muster.operator.v1.ReadmitInstanceResponse
+	42, // 97: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
+	44, // 98: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
+	46, // 99: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
+	49, // 100: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
+	51, // 101: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
+	53, // 102: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
+	55, // 103: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
+	57, // 104: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
+	59, // 105: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
+	64, // 106: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
+	66, // 107: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
+	68, // 108: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
+	70, // 109: muster.operator.v1.OperatorService.CreatePageLogin:output_type -> muster.operator.v1.CreatePageLoginResponse
+	81, // [81:110] is the sub-list for method output_type
+	52, // [52:81] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_muster_operator_v1_operator_proto_init() }
@@ -4557,7 +4677,7 @@ func file_muster_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_operator_v1_operator_proto_rawDesc), len(file_muster_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   72,
+			NumMessages:   74,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,7 @@ const (
 	OperatorService_RetryHost_FullMethodName       = "/muster.operator.v1.OperatorService/RetryHost"
 	OperatorService_RemoveHost_FullMethodName      = "/muster.operator.v1.OperatorService/RemoveHost"
 	OperatorService_ReleaseHost_FullMethodName     = "/muster.operator.v1.OperatorService/ReleaseHost"
+	OperatorService_ReplaceHost_FullMethodName     = "/muster.operator.v1.OperatorService/ReplaceHost"
 	OperatorService_ReadmitInstance_FullMethodName = "/muster.operator.v1.OperatorService/ReadmitInstance"
 	OperatorService_GetAuthority_FullMethodName    = "/muster.operator.v1.OperatorService/GetAuthority"
 	OperatorService_RotateAuthority_FullMethodName = "/muster.operator.v1.OperatorService/RotateAuthority"
@@ -82,6 +83,9 @@ type OperatorServiceClient interface {
 	RemoveHost(ctx context.Context, in *RemoveHostRequest, opts ...grpc.CallOption) (*RemoveHostResponse, error)
 	// ReleaseHost ends a host's quarantine: the certificate in use counts again.
 	ReleaseHost(ctx context.Context, in *ReleaseHostRequest, opts ...grpc.CallOption) (*ReleaseHostResponse, error)
+	// ReplaceHost gives the place of a member of a counted role to a host that waits, in one transaction. The member is to
+	// uninstall as soon as it is heard of.
+	ReplaceHost(ctx context.Context, in *ReplaceHostRequest, opts ...grpc.CallOption) (*ReplaceHostResponse, error)
 	// ReadmitInstance lets a cloud instance whose host was removed join once more.
 	ReadmitInstance(ctx context.Context, in *ReadmitInstanceRequest, opts ...grpc.CallOption) (*ReadmitInstanceResponse, error)
 	// GetAuthority answers with the CA's certificates and how far a rotation is.
@@ -268,6 +272,16 @@ func (c *operatorServiceClient) ReleaseHost(ctx context.Context, in *ReleaseHost
 	return out, nil
 }
 
+func (c *operatorServiceClient) ReplaceHost(ctx context.Context, in *ReplaceHostRequest, opts ...grpc.CallOption) (*ReplaceHostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplaceHostResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ReplaceHost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) ReadmitInstance(ctx context.Context, in *ReadmitInstanceRequest, opts ...grpc.CallOption) (*ReadmitInstanceResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ReadmitInstanceResponse)
@@ -439,6 +453,9 @@ type OperatorServiceServer interface {
 	RemoveHost(context.Context, *RemoveHostRequest) (*RemoveHostResponse, error)
 	// ReleaseHost ends a host's quarantine: the certificate in use counts again.
 	ReleaseHost(context.Context, *ReleaseHostRequest) (*ReleaseHostResponse, error)
+	// ReplaceHost gives the place of a member of a counted role to a host that waits, in one transaction. The member is to
+	// uninstall as soon as it is heard of.
+	ReplaceHost(context.Context, *ReplaceHostRequest) (*ReplaceHostResponse, error)
 	// ReadmitInstance lets a cloud instance whose host was removed join once more.
 	ReadmitInstance(context.Context, *ReadmitInstanceRequest) (*ReadmitInstanceResponse, error)
 	// GetAuthority answers with the CA's certificates and how far a rotation is.
@@ -517,6 +534,9 @@ func (UnimplementedOperatorServiceServer) RemoveHost(context.Context, *RemoveHos
 }
 func (UnimplementedOperatorServiceServer) ReleaseHost(context.Context, *ReleaseHostRequest) (*ReleaseHostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReleaseHost not implemented")
+}
+func (UnimplementedOperatorServiceServer) ReplaceHost(context.Context, *ReplaceHostRequest) (*ReplaceHostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceHost not implemented")
 }
 func (UnimplementedOperatorServiceServer) ReadmitInstance(context.Context, *ReadmitInstanceRequest) (*ReadmitInstanceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadmitInstance not implemented")
@@ -822,6 +842,24 @@ func _OperatorService_ReleaseHost_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OperatorServiceServer).ReleaseHost(ctx, req.(*ReleaseHostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_ReplaceHost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceHostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ReplaceHost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ReplaceHost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ReplaceHost(ctx, req.(*ReplaceHostRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1136,6 +1174,10 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReleaseHost",
 			Handler:    _OperatorService_ReleaseHost_Handler,
+		},
+		{
+			MethodName: "ReplaceHost",
+			Handler:    _OperatorService_ReplaceHost_Handler,
 		},
 		{
 			MethodName: "ReadmitInstance",
