@@ -293,6 +293,7 @@ func (p *clusterParser) role(c cursor, role Role) ClusterRole {
 		return ClusterRole{Count: c.defaultCount(role)}
 	}
 	counted := false
+	var takeOver *cursor
 	if !c.fields(
 		may("count", func(c cursor) { counted, out.Count = true, p.count(c, role) }),
 		may("select", func(c cursor) { out.Select = c.values(checkLabelKey, checkLabelValue) }),
@@ -302,12 +303,16 @@ func (p *clusterParser) role(c cursor, role Role) ClusterRole {
 				c.warn("has no effect: any number of hosts can have the role "+string(role.Name), "remove it; tokens of several uses are always allowed for such a role")
 			}
 		}),
-		may("take_over", func(c cursor) { out.TakeOver = p.takeOver(c, role) }),
+		may("take_over", func(c cursor) { takeOver, out.TakeOver = &c, p.takeOver(c, role) }),
 	) {
 		return out
 	}
 	if !counted {
 		out.Count = c.defaultCount(role)
+	}
+	if out.TakeOver > 0 && (out.Count == 1 || out.Count == 2) {
+		takeOver.warn("never happens with "+count(out.Count, "member")+": the others must be a majority that hears nothing of it",
+			"remove take_over and use coordinator hosts replace, or have three members or more")
 	}
 	return out
 }

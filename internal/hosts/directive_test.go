@@ -46,9 +46,14 @@ func TestNext(t *testing.T) {
 			hosts.Directive{Action: hosts.ActWait, Reason: "failed", ComeBack: comeBack},
 		},
 		{
-			"an uninstalling host is told nothing new", hosts.Host{Phase: hosts.Uninstalling}, hosts.Surroundings{},
-			hosts.Directive{Action: hosts.ActWait, Reason: "nothing to do", ComeBack: comeBack},
+			"a done host whose bootstrap agent stays waits", hosts.Host{Phase: hosts.Done}, hosts.Surroundings{Stays: true},
+			hosts.Directive{Action: hosts.ActWait, ComeBack: comeBack},
 		},
+		{
+			"and is told why it may not follow a change", hosts.Host{Phase: hosts.Done}, hosts.Surroundings{Stays: true, Behind: "others first"},
+			hosts.Directive{Action: hosts.ActWait, Reason: "others first", ComeBack: comeBack},
+		},
+		{"a host whose place another has uninstalls", hosts.Host{Phase: hosts.Uninstalling}, roster, hosts.Directive{Action: hosts.ActUninstall}},
 		{
 			"a host of a phase that a newer coordinator wrote waits", hosts.Host{Phase: "upgrading"}, hosts.Surroundings{},
 			hosts.Directive{Action: hosts.ActWait, Reason: "nothing to do", ComeBack: comeBack},

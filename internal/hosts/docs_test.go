@@ -26,8 +26,10 @@ marked *working* silence means trouble.
 |---|---|---|---|---|
 %s
 Operators move a host where hosts cannot: ` + "`coordinator hosts approve`" + ` from enrolled to assigned,
-` + "`coordinator hosts retry`" + ` from failed to assigned, with a new attempt, and ` + "`coordinator hosts remove`" + ` from any phase to
-removed. What a host says of an older attempt is kept as a report and changes no phase.
+` + "`coordinator hosts retry`" + ` from failed to assigned, with a new attempt, ` + "`coordinator hosts replace`" + ` from any phase to
+uninstalling, and ` + "`coordinator hosts remove`" + ` from any phase to removed. The coordinator itself moves a host whose bootstrap
+agent has stayed from done to ready, with a new attempt, when it is its turn to take up late values that have changed. What a host
+says of an older attempt is kept as a report and changes no phase.
 
 This page is made from the code: ` + "`go test ./internal/hosts -update`" + `.
 `
@@ -41,9 +43,9 @@ var meanings = map[hosts.Phase]string{
 	hosts.Installing:   "it unpacks, fills in late values and switches to the new generation",
 	hosts.Starting:     "its units start",
 	hosts.Postflight:   "its postflight checks run",
-	hosts.Done:         "it is installed; the bootstrap agent removes itself",
+	hosts.Done:         "it is installed; the bootstrap agent removes itself, or stays (`resident: true`)",
 	hosts.Failed:       "it stands still; the step, the reason and the remedy are kept",
-	hosts.Uninstalling: "the installation is being taken away",
+	hosts.Uninstalling: "another host has its place: what is installed is taken away as soon as the host is heard of, and its data stays",
 	hosts.Removed:      "its identity has ended, and its place is free",
 }
 
@@ -93,11 +95,19 @@ func answer(p hosts.Phase) string {
 	if p == hosts.Removed {
 		return "nothing: its calls are denied, with the word to leave"
 	}
-	answers := []string{}
-	for _, where := range []hosts.Surroundings{{}, {Missing: []string{"late values"}}} {
-		if a := string(hosts.Next(hosts.Host{Phase: p}, where).Action); !slices.Contains(answers, a) {
-			answers = append(answers, a)
+	var known []string
+	answers := ""
+	for _, where := range []struct {
+		hosts.Surroundings
+		words string
+	}{
+		{hosts.Surroundings{}, ""},
+		{hosts.Surroundings{Missing: []string{"late values"}}, ", or while a late value is missing: "},
+		{hosts.Surroundings{Stays: true}, ", or where it stays: "},
+	} {
+		if a := string(hosts.Next(hosts.Host{Phase: p}, where.Surroundings).Action); !slices.Contains(known, a) {
+			known, answers = append(known, a), answers+where.words+a
 		}
 	}
-	return strings.Join(answers, ", or while a late value is missing: ")
+	return answers
 }
