@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,12 +87,12 @@ type site struct {
 	server *grpc.Server
 }
 
-func newSite(t testing.TB) *site {
+func newSite(t testing.TB, more ...string) *site {
 	t.Helper()
 	needRoot(t)
 	address, _ := ownIP(t)
 	blobs, door := listen(t, "127.0.0.1:0"), listen(t, "127.0.0.1:0")
-	dir := generate(t, port(blobs), port(door), "address: {cidr: "+netip.PrefixFrom(address, 32).String()+"}\n")
+	dir := generate(t, port(blobs), port(door), "address: {cidr: "+netip.PrefixFrom(address, 32).String()+"}\n"+strings.Join(more, ""))
 	s := &site{TB: t, state: t.TempDir(), grpcAddress: door.Addr().String()}
 	var err error
 	s.generation, s.manifests, err = artifacts.Load(dir)
@@ -151,7 +152,10 @@ func (s *site) seed(role manifest.Role) []byte {
 }
 
 // master fills the roster with a host that is not there.
-func (s *site) master() {
+func (s *site) master() { s.joins("m1", "198.51.100.7") }
+
+// joins is a host that has a token for the role master, and no bootstrap agent.
+func (s *site) joins(name, address string) coordinator.Caller {
 	s.Helper()
 	token, _, err := s.core.CreateToken(context.Background(), coordinator.Actor{Name: "uid 0"}, authority.TokenSpec{Role: "master", MaxUses: 1})
 	must(s, err)
@@ -161,10 +165,13 @@ func (s *site) master() {
 	must(s, err)
 	csr, err := authority.CheckCSR(der)
 	must(s, err)
-	_, err = s.core.Enroll(context.Background(), coordinator.Applicant{
-		CSR: csr, Token: token.Reveal(), From: netip.MustParseAddr("198.51.100.7"), Name: "m1", Address: "198.51.100.7",
+	c, err := s.core.Enroll(context.Background(), coordinator.Applicant{
+		CSR: csr, Token: token.Reveal(), From: netip.MustParseAddr(address), Name: name, Address: address,
 	})
 	must(s, err)
+	leaf, err := x509.ParseCertificate(c.Chain[0])
+	must(s, err)
+	return coordinator.Caller{Host: c.Host, Serial: authority.Serial(leaf)}
 }
 
 // host is a private root with the seed of a site in it.
