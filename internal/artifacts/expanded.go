@@ -33,6 +33,7 @@ type expandedRole struct {
 	Count             int               `json:"count,omitempty"`
 	Select            map[string]string `json:"select,omitempty"`
 	AllowSharedTokens bool              `json:"allow_shared_tokens,omitempty"`
+	Zones             []string          `json:"zones,omitempty"`
 	TakeOver          manifest.Span     `json:"take_over,omitzero"`
 }
 
@@ -61,7 +62,7 @@ func expand(c *config.Cluster) expanded {
 	for _, r := range c.Bundle.Roles {
 		said := c.Roles[r.Name]
 		e.Roles[r.Name] = expandedRole{
-			Count: said.Count, Select: said.Select, AllowSharedTokens: said.AllowSharedTokens, TakeOver: manifest.Span(said.TakeOver),
+			Count: said.Count, Select: said.Select, AllowSharedTokens: said.AllowSharedTokens, Zones: said.Zones, TakeOver: manifest.Span(said.TakeOver),
 		}
 	}
 	for _, h := range c.Hosts {
@@ -91,7 +92,9 @@ func saysTheSame(g *manifest.Generation, path string) bool {
 	stated.Hosts = append([]manifest.Listed{}, g.Hosts...)
 	stated.Roles = map[manifest.Role]expandedRole{}
 	for _, r := range g.Roles {
-		stated.Roles[r.Name] = expandedRole{Count: r.Count, Select: r.Select, AllowSharedTokens: r.AllowSharedTokens, TakeOver: r.TakeOver}
+		stated.Roles[r.Name] = expandedRole{
+			Count: r.Count, Select: r.Select, AllowSharedTokens: r.AllowSharedTokens, Zones: r.Zones, TakeOver: r.TakeOver,
+		}
 	}
 	a, errA := json.Marshal(written)
 	b, errB := json.Marshal(stated)

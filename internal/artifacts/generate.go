@@ -142,8 +142,8 @@ func (g *generator) write(ctx context.Context) (*manifest.Generation, error) {
 		said := g.cluster.Roles[r.role.Name]
 		generation.Roles = append(generation.Roles, manifest.RoleEntry{
 			Name: r.role.Name, Count: r.count, After: r.role.After, Select: said.Select,
-			AllowSharedTokens: said.AllowSharedTokens, TakeOver: manifest.Span(said.TakeOver), Spread: r.role.Spread, Upgrade: r.role.Upgrade,
-			Manifest: blob,
+			AllowSharedTokens: said.AllowSharedTokens, Zones: said.Zones, TakeOver: manifest.Span(said.TakeOver),
+			Spread: r.role.Spread, Upgrade: r.role.Upgrade, Manifest: blob,
 		})
 		if complete {
 			if err := g.writeUserData(generation, m); err != nil {

@@ -53,6 +53,8 @@ type ClusterRole struct {
 	Select map[string]string
 	// AllowSharedTokens lets a token of several uses be bound to this counted role.
 	AllowSharedTokens bool
+	// Zones are those that the members of this counted role are spread over; none if nobody says.
+	Zones []string
 	// TakeOver is how long a member of this counted role is not heard of before a spare takes its place; 0 for never.
 	TakeOver time.Duration
 }

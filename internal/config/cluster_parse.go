@@ -303,6 +303,7 @@ func (p *clusterParser) role(c cursor, role Role) ClusterRole {
 				c.warn("has no effect: any number of hosts can have the role "+string(role.Name), "remove it; tokens of several uses are always allowed for such a role")
 			}
 		}),
+		may("zones", func(c cursor) { out.Zones = p.zones(c, role) }),
 		may("take_over", func(c cursor) { takeOver, out.TakeOver = &c, p.takeOver(c, role) }),
 	) {
 		return out

@@ -144,6 +144,9 @@ func (s *Site) role(r Role) []Explained {
 	if said.AllowSharedTokens {
 		out = append(out, s.own(prefix+"allow_shared_tokens", true))
 	}
+	if said.Zones != nil {
+		out = append(out, s.own(prefix+"zones", anyList(said.Zones)))
+	}
 	if said.TakeOver > 0 {
 		out = append(out, s.own(prefix+"take_over", short(said.TakeOver)))
 	}

@@ -143,6 +143,9 @@ func rolesSchema(roles []Role) map[string]any {
 				required = append(required, string(r.Name))
 			}
 			fields["count"] = count
+			fields["zones"] = described("roles.x.zones", map[string]any{
+				"type": orNull("array"), "minItems": 1, "uniqueItems": true, "items": map[string]any{"type": "string", "minLength": 1},
+			})
 			fields["take_over"] = described("roles.x.take_over", map[string]any{"type": orNull("string")})
 		}
 		role := object(fields, must...)

@@ -31,6 +31,7 @@ var keyInfos = []keyInfo{
 	{"roles.*.count", "How many hosts have the role.", "", nil},
 	{"roles.*.select", "Labels that a host must have to be given the role when nothing else decides.", "mapping of labels to text", nil},
 	{"roles.*.allow_shared_tokens", "Lets a join token of several uses be bound to this role.", "true or false", false},
+	{"roles.*.zones", "The zones that the members are spread over, as evenly as their number allows; a host that would be one too many in its zone waits.", "list of at least 1 item, each the name of a zone", nil},
 	{"roles.*.take_over", "For how long a member is not heard of until a spare that waits takes its place; without it only `coordinator hosts replace` gives it one. Needs resident.", "duration from " + short(minTakeOver) + " to " + short(maxTakeOver), nil},
 	{"hosts", "Hosts whose role is known beforehand. Hosts that are not listed are given a role when they join.", "list of hosts, each with a role and one of address, name and cidr", nil},
 	{"hosts[].name", "The host's name.", "host name", nil},

@@ -41,7 +41,11 @@ func newGeneration(g *manifest.Generation, manifests map[manifest.Role]*manifest
 			return nil, fmt.Errorf("the generation has no manifest for role %s", e.Name)
 		}
 		n.entries[e.Name] = e
-		rs = append(rs, roles.Role{Name: e.Name, Count: e.Count, Select: e.Select, Spread: e.Spread, TakeOver: time.Duration(e.TakeOver), Upgrade: e.Upgrade})
+		spread := e.Spread
+		if spread == nil && len(e.Zones) > 0 {
+			spread = &manifest.Spread{Label: zoneLabel}
+		}
+		rs = append(rs, roles.Role{Name: e.Name, Count: e.Count, Select: e.Select, Spread: spread, Zones: e.Zones, TakeOver: time.Duration(e.TakeOver), Upgrade: e.Upgrade})
 		n.refs[e.Name] = late.Refs(m.Late)
 		for _, before := range e.After {
 			n.awaited[before] = true

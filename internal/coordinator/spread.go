@@ -25,7 +25,7 @@ func (s *Service) apart(roster roles.Roster, m roles.Member, role roles.Role, d 
 	if role.Spread == nil || operator != "" || d.Place >= 0 {
 		return nil
 	}
-	var known []string
+	known := slices.Clone(role.Zones)
 	for _, l := range s.gen.g.Hosts {
 		if v := l.Labels[role.Spread.Label]; v != "" && l.Role == role.Name && !slices.Contains(known, v) {
 			known = append(known, v)

@@ -41,6 +41,8 @@ type RoleEntry struct {
 	After             []Role            `json:"after,omitempty"`
 	Select            map[string]string `json:"select,omitempty"`
 	AllowSharedTokens bool              `json:"allow_shared_tokens,omitempty"`
+	// Zones are those that the members of a counted role are spread over, if the operator says so.
+	Zones []string `json:"zones,omitempty"`
 	// TakeOver is how long a member is not heard of before a spare takes its place, 0 for never.
 	TakeOver Span     `json:"take_over,omitzero"`
 	Spread   *Spread  `json:"spread,omitempty"`

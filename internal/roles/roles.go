@@ -35,6 +35,8 @@ type Role struct {
 	Select map[string]string
 	// Spread keeps the members of a counted role apart; nil if it does not matter where they are.
 	Spread *manifest.Spread
+	// Zones are those that members are to be spread over, whether or not a host of each has come.
+	Zones []string
 	// TakeOver is how long a member of a counted role is not heard of before a spare takes its place, 0 for never.
 	TakeOver time.Duration
 	// Upgrade is how many of its hosts may be away at a time; nil if the bundle does not say.
