@@ -186,6 +186,23 @@ func (f *fakeOperator) RetryHost(_ context.Context, req *operatorv1.RetryHostReq
 	return &operatorv1.RetryHostResponse{Host: h}, nil
 }
 
+func (f *fakeOperator) ReplaceHost(_ context.Context, req *operatorv1.ReplaceHostRequest) (*operatorv1.ReplaceHostResponse, error) {
+	f.called("replace", req.Host, req.By)
+	was, err := f.find(req.Host)
+	if err != nil {
+		return nil, err
+	}
+	if req.By == "" {
+		return nil, status.Error(codes.FailedPrecondition, "no spare waits for a place in role "+was.Role)
+	}
+	by, err := f.find(req.By)
+	if err != nil {
+		return nil, err
+	}
+	by.Role, by.Index = was.Role, was.Index
+	return &operatorv1.ReplaceHostResponse{Host: by, Left: was.Index == 1}, nil
+}
+
 func (f *fakeOperator) RemoveHost(_ context.Context, req *operatorv1.RemoveHostRequest) (*operatorv1.RemoveHostResponse, error) {
 	f.called("remove", req.Host)
 	_, err := f.find(req.Host)

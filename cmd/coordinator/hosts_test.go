@@ -61,6 +61,37 @@ func TestRemoveNeedsAYes(t *testing.T) {
 	}
 }
 
+func TestReplaceNeedsAYesAndSaysWhoHasThePlaceAndWhatBecomesOfTheOther(t *testing.T) {
+	f := fiveHosts()
+	state := serveFake(t, f)
+	refused(t, state, "--yes", "hosts", "replace", "host2")
+	refused(t, state, "arg", "hosts", "replace", "--yes")
+	refused(t, state, "arg", "hosts", "replace", "--yes", "host2", "host3")
+	if len(f.calls) > 0 {
+		t.Fatalf("replaced without a yes: %q", f.calls)
+	}
+	if _, _, err := run(t.Context(), t, state, "", "hosts", "replace", "--yes", "hsot2"); err == nil || len(f.calls) > 0 {
+		t.Errorf("a mistyped name: %v; calls: %q", err, f.calls)
+	}
+	if _, _, err := run(t.Context(), t, state, "", "hosts", "replace", "--yes", "host2"); err == nil || !strings.Contains(err.Error(), "no spare waits") {
+		t.Errorf("without a spare: %v", err)
+	}
+	f.calls = nil
+	out, _ := mustRun(t, state, "hosts", "replace", "--yes", "10.0.0.2", "--by", "host1")
+	if want := "host1 (10.0.0.1) takes the place master/0 of host2 (10.0.0.2)\nhost2 (10.0.0.2): it uninstalls as soon as it is heard of\n"; out != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	if !slices.Equal(f.calls, []string{"replace h-2 host1"}) {
+		t.Errorf("calls: %q", f.calls)
+	}
+	for _, h := range f.hosts {
+		h.Index = 1
+	}
+	if out, _ := mustRun(t, state, "hosts", "replace", "--yes", "host2", "--by", "host1"); !strings.Contains(out, "its bootstrap agent has left") || !strings.Contains(out, "install.sh --uninstall") {
+		t.Errorf("of a host that nobody can tell it says %q", out)
+	}
+}
+
 func TestAMistypedCommandIsWrongUsage(t *testing.T) {
 	state := serveFake(t, fiveHosts())
 	refused(t, state, "rmeove", "hosts", "rmeove", "host1")

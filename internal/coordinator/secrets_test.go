@@ -324,3 +324,30 @@ func TestASecretThatBecomesEveryHostsOwnIsMadeAnew(t *testing.T) {
 		t.Fatalf("%+v, %v", list, err)
 	}
 }
+
+func TestAHostThatIsDoneAndStaysTakesUpASecretThatChanges(t *testing.T) {
+	t.Parallel()
+	s := newSecretSite(t)
+	s.generation.Resident = true
+	s.vaulted()
+	set := func(value string) {
+		t.Helper()
+		if _, _, err := s.core.SetSecret(context.Background(), operator, "given", []byte(value), secrets.Set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(canary)
+	h := s.join("public-agent", 60)
+	d := h.install()
+	wantWait(t, d, "")
+	answer := h.waits(d.Id, time.Minute)
+	set(canary + "-changed")
+	plan := soon(t, answer).Directive.GetInstall()
+	if got, _ := base64.StdEncoding.DecodeString(plan.GetLate()["Secret.given"]); string(got) != canary+"-changed" {
+		t.Errorf("it is told %q", got)
+	}
+	// The same value again is no change.
+	wantWait(t, h.install(), "")
+	set(canary + "-changed")
+	wantWait(t, h.asks(), "")
+}

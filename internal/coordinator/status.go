@@ -190,7 +190,7 @@ func (s *Service) message(e entry) *operatorv1.Host {
 	h := e.host
 	m := &operatorv1.Host{
 		Id: string(h.ID), Name: h.Facts.Name, Address: h.Facts.Address, Role: string(h.Role), Index: int32(h.Index),
-		Phase: syncv1.Phase(h.Phase.Number()), Attempt: h.Attempt, JoinedBy: h.JoinedBy,
+		Phase: syncv1.Phase(h.Phase.Number()), Attempt: h.Attempt, JoinedBy: h.JoinedBy, Resident: h.Phase == hosts.Done && s.stays(h),
 		Enrolled: timestamppb.New(h.Enrolled), PhaseSince: timestamppb.New(h.PhaseSince),
 		Facts: &syncv1.Facts{
 			Name: h.Facts.Name, Address: h.Facts.Address, Architecture: h.Facts.Architecture, Os: h.Facts.OS, Kernel: h.Facts.Kernel,

@@ -72,6 +72,8 @@ func at(phase syncv1.Phase, step string) func(*operatorv1.Host) {
 	}
 }
 
+func stays(h *operatorv1.Host) { h.Resident = true }
+
 func fails(step, why, remedy string) func(*operatorv1.Host) {
 	return func(h *operatorv1.Host) {
 		at(syncv1.Phase_PHASE_FAILED, "wait")(h)

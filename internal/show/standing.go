@@ -40,10 +40,10 @@ func stand(h *operatorv1.Host, now time.Time) standing {
 		return pushFailed
 	case h.Quarantine != nil, h.Push == "" && h.Phase == syncv1.Phase_PHASE_FAILED:
 		return failed
-	case h.Push == "" && over(h.Phase):
-		return done
 	case silent:
 		return lost
+	case h.Push == "" && over(h.Phase):
+		return done
 	case h.Push != "" || !busy(h.Phase) || h.Waiting != "":
 		return waiting
 	}
@@ -51,14 +51,14 @@ func stand(h *operatorv1.Host, now time.Time) standing {
 }
 
 // silence is for how long nothing was heard of a host, and whether that is too long. A host that is done has no
-// bootstrap agent any more: its silence is normal.
+// bootstrap agent any more, unless it is resident: its silence is normal.
 func silence(h *operatorv1.Host, now time.Time) (time.Duration, bool) {
 	since, known := moment(h.PhaseSince)
 	if h.Push != "" {
 		quiet := now.Sub(since)
 		return quiet, known && h.Push == pushed && quiet > joinPatience
 	}
-	if over(h.Phase) || h.Quarantine != nil { // what a host in quarantine says is not heard
+	if over(h.Phase) && !h.Resident || h.Quarantine != nil { // what a host in quarantine says is not heard
 		return 0, false
 	}
 	// The coordinator can move a host on while it sleeps, so the phase counts from its own beginning.

@@ -19,6 +19,8 @@ func TestStanding(t *testing.T) {
 		want standing
 	}{
 		{"a done host is silent and not lost", host(1, "agent", 0, seen(time.Hour, time.Hour)), done},
+		{"a done host whose bootstrap agent has stayed is lost when it is silent", host(1, "agent", 0, stays, seen(time.Minute, time.Hour)), lost},
+		{"and done when it is not", host(1, "agent", 0, stays, seen(30*time.Second, time.Hour)), done},
 		{"a failed host is failed before it is lost", host(1, "agent", 0, fails("fetch", "", ""), seen(time.Hour, time.Hour)), failed},
 		{"a busy host that was heard works", host(1, "agent", 0, at(syncv1.Phase_PHASE_FETCHING, "fetch"), seen(19*time.Second, time.Hour)), working},
 		{"a busy host that is silent is lost", host(1, "agent", 0, at(syncv1.Phase_PHASE_FETCHING, "fetch"), seen(21*time.Second, time.Hour)), lost},

@@ -27,21 +27,27 @@ type coordinator struct {
 	ended chan error
 }
 
+// file is one that cluster.yaml names, beside it.
+type file struct{ name, text string }
+
 // newCoordinator generates what cluster.yaml asks for.
-func newCoordinator(t *testing.T, l *lab, cluster string) *coordinator {
+func newCoordinator(t *testing.T, l *lab, cluster string, more ...file) *coordinator {
 	t.Helper()
 	c := &coordinator{t: t, lab: l, dir: t.TempDir()}
 	copyPrograms(t, c.dir)
+	for _, f := range more {
+		writeFile(t, filepath.Join(c.dir, f.name), f.text)
+	}
 	writeFile(t, filepath.Join(c.dir, "cluster.yaml"), clusterHere(t, c.dir, cluster))
 	c.must("genconf")
 	return c
 }
 
 // newSite is a lab, and a coordinator that serves in it.
-func newSite(t *testing.T, cluster string) (*lab, *coordinator) {
+func newSite(t *testing.T, cluster string, more ...file) (*lab, *coordinator) {
 	t.Helper()
 	l := newLab(t)
-	c := newCoordinator(t, l, cluster)
+	c := newCoordinator(t, l, cluster, more...)
 	c.start()
 	return l, c
 }

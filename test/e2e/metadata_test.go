@@ -13,13 +13,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"muster/internal/attest/attesttest"
 )
 
 // instance is what the metadata service of EC2 says of a host of the lab.
 type instance struct {
 	id, zone, userData string
+	// signer is of its region; nil where nobody asks for a signed document.
+	signer *attesttest.Signer
 
 	mu      sync.Mutex
 	refused []string // requests without a token
@@ -42,6 +47,12 @@ func (l *lab) metadata(host int, i *instance) {
 		"dynamic/instance-identity/document":         fmt.Sprintf(`{"accountId":"123456789012","region":%q,"availabilityZone":%q,"instanceId":%q,"privateIp":%q,"imageId":"ami-0123456789abcdef0"}`, i.zone[:len(i.zone)-1], i.zone, i.id, address(host)),
 		"meta-data/services/domain":                  "amazonaws.com",
 		"meta-data/network/interfaces/macs/x/vpc-id": "vpc-0",
+	}
+	if i.signer != nil {
+		files["dynamic/instance-identity/rsa2048"] = string(i.signer.Document(map[string]any{
+			"availabilityZone": i.zone, "region": i.zone[:len(i.zone)-1], "instanceId": i.id, "privateIp": address(host),
+			"pendingTime": time.Now().UTC().Format(time.RFC3339),
+		}))
 	}
 	const token = "AQAEAHg7-token=="
 	listener := l.listenIn(host, "169.254.169.254:80")

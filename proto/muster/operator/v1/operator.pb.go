@@ -347,7 +347,9 @@ type Host struct {
 	// Set on a row that stands for a push whose host has not joined: "pushed" or the class of the failure.
 	Push string `protobuf:"bytes,25,opt,name=push,proto3" json:"push,omitempty"`
 	// Why the host is denied every call until an operator has decided; unset when it is not.
-	Quarantine    *Quarantine `protobuf:"bytes,30,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	Quarantine *Quarantine `protobuf:"bytes,30,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	// Set on a host that is done and keeps its bootstrap agent: there silence means trouble.
+	Resident      bool `protobuf:"varint,31,opt,name=resident,proto3" json:"resident,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -562,6 +564,13 @@ func (x *Host) GetQuarantine() *Quarantine {
 		return x.Quarantine
 	}
 	return nil
+}
+
+func (x *Host) GetResident() bool {
+	if x != nil {
+		return x.Resident
+	}
+	return false
 }
 
 type Quarantine struct {
@@ -4160,7 +4169,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\ahost_id\x18\x02 \x01(\tR\x06hostId\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x12\n" +
-	"\x04zone\x18\x05 \x01(\tR\x04zone\"\x86\a\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\"\xa2\a\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -4194,7 +4203,8 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x04push\x18\x19 \x01(\tR\x04push\x12>\n" +
 	"\n" +
 	"quarantine\x18\x1e \x01(\v2\x1e.muster.operator.v1.QuarantineR\n" +
-	"quarantine\"n\n" +
+	"quarantine\x12\x1a\n" +
+	"\bresident\x18\x1f \x01(\bR\bresident\"n\n" +
 	"\n" +
 	"Quarantine\x120\n" +
 	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
