@@ -23,7 +23,7 @@ MASKED_UNITS=(
 # Tool and the package that has it. nft is for the tests' own faults (loss, one way cuts).
 TOOLS=(
     systemd-nspawn:systemd-container mmdebstrap:mmdebstrap ip:iproute2 nft:nftables
-    ssh:openssh-client nsenter:util-linux setpriv:util-linux mount:mount awk:mawk
+    dnsmasq:dnsmasq-base ssh:openssh-client nsenter:util-linux setpriv:util-linux mount:mount awk:mawk
 )
 
 install_tools() {
