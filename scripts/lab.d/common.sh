@@ -45,6 +45,15 @@ unlock() {
     exec {LOCK_FD}>&-
 }
 
+# Neither the lock nor a caller's pipe may live as long as a host or a service of the lab.
+close_descriptors() {
+    local fd
+    for fd in "/proc/$BASHPID/fd"/*; do
+        fd=${fd##*/}
+        if (( fd > 2 && fd != 255 )); then exec {fd}>&-; fi   # 255 is bash's own
+    done
+}
+
 # wait_until SECONDS CMD...: whether CMD came true in time. Many wait at once
 # while the hosts need the processor: it makes no process by itself, and looks
 # less often the longer it takes.

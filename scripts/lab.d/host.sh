@@ -125,8 +125,8 @@ give_identity() {
         (umask 337; echo 'Defaults requiretty' >"$root/etc/sudoers.d/requiretty")
     fi
     if [[ $(setting "$host" ec2) == yes ]]; then
-        # Without a DHCP client, cloud-init takes the network that the lab has made.
-        rm -f "$root/usr/sbin/dhclient"
+        # What cloud-init finds out is for systemd-networkd to do.
+        chroot "$root" systemctl --quiet enable systemd-networkd.service
         printf 'datasource_list: [Ec2]\ndatasource: {Ec2: {max_wait: 60, timeout: 5}}\n' >"$root/etc/cloud/cloud.cfg.d/95-ec2.cfg"
         printf 'ec2%s\n' "$(cut -c4- /proc/sys/kernel/random/uuid)" >"$(state "$host")/hypervisor-uuid"
     elif [[ $(setting "$host" kind) == cloud-init ]]; then
@@ -198,13 +198,9 @@ start_host() {
 
 # The loop that is the host's power supply. It runs as a process of its own.
 run_host() {
-    local host=$1 fd boots=0
+    local host=$1 boots=0
     cd /
-    # Neither the lock nor a caller's pipe may live as long as a host.
-    for fd in "/proc/$BASHPID/fd"/*; do
-        fd=${fd##*/}
-        if (( fd > 2 && fd != 255 )); then exec {fd}>&-; fi   # 255 is bash's own
-    done
+    close_descriptors
     join_cgroup "$host" loop
     while :; do
         printf '\n--- host%s starts ---\n' "$host"

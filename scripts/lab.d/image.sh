@@ -6,6 +6,7 @@ PACKAGES=(
     openssh-server sudo
     iproute2 iputils-ping procps netbase curl ca-certificates python3
     cloud-init isc-dhcp-client
+    keepalived                                 # for an address that moves, in tests that configure it
 )
 
 # Units that change the file system by themselves or only cost time at boot.
@@ -22,7 +23,7 @@ MASKED_UNITS=(
 # Tool and the package that has it. nft is for the tests' own faults (loss, one way cuts).
 TOOLS=(
     systemd-nspawn:systemd-container mmdebstrap:mmdebstrap ip:iproute2 nft:nftables
-    ssh:openssh-client nsenter:util-linux setpriv:util-linux mount:mount awk:mawk
+    dnsmasq:dnsmasq-base ssh:openssh-client nsenter:util-linux setpriv:util-linux mount:mount awk:mawk
 )
 
 install_tools() {
@@ -152,6 +153,7 @@ customise_image() {
 
     ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
     for unit in "${MASKED_UNITS[@]}"; do ln -sf /dev/null "$root/etc/systemd/system/$unit"; done
+    chroot "$root" systemctl --quiet disable keepalived.service
 
     # Tests compare a host's tree before and after: logs stay in memory (and
     # warnings go to console.log), and logins are not counted in /var/log.

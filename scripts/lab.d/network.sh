@@ -81,12 +81,12 @@ _build_host_network() {
     remove_host_network "$host"
     ip netns add "$ns"
     ip link add "$link" address "$(mac 75 "$host")" type veth peer name eth0 address "$(mac 74 "$host")" netns "$ns"
-    ip -n "$ns" -batch - <<-END
-	link set lo up
+    ip -n "$ns" link set lo up
+    # An instance of a cloud does this by DHCP.
+    [[ $(setting "$host" ec2) == yes ]] || ip -n "$ns" -batch - <<-END
 	addr add $(address "$host")/24 broadcast + dev eth0
 	link set eth0 up
 	END
-    [[ $(setting "$host" ec2) != yes ]] || ip -n "$ns" addr add 169.254.169.254/32 dev lo
     ip link set "$link" master $BRIDGE
     [[ -e $STATE/host$host/partitioned ]] || ip link set "$link" up
 }

@@ -16,7 +16,10 @@ import (
 )
 
 // lab is scripts/lab: hosts 1..N at 10.77.0.(10+I), and the faults to try.
-type lab struct{ t *testing.T }
+type lab struct {
+	t     *testing.T
+	cloud *cloud // from the first instance on
+}
 
 // bridge is the machine's own address in the lab, where coordinators listen.
 const bridge = "10.77.0.1"

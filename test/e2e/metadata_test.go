@@ -30,23 +30,61 @@ type instance struct {
 	refused []string // requests without a token
 }
 
-// metadata serves an instance's metadata, version 2 alone, where the host sees it: at 169.254.169.254 in its namespace.
+// cloud is the metadata service of all instances, each known by the address that it asks from.
+type cloud struct {
+	mu       sync.Mutex
+	handlers map[string]http.Handler
+}
+
+func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
+	c.mu.Lock()
+	handler := c.handlers[from]
+	c.mu.Unlock()
+	if handler == nil {
+		http.NotFound(w, r)
+		return
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// metadata serves what is to be known of an instance. The first one has to exist already: the lab makes the cloud with it.
 func (l *lab) metadata(host int, i *instance) {
 	l.t.Helper()
+	if l.cloud == nil {
+		l.cloud = &cloud{handlers: make(map[string]http.Handler)}
+		server := &http.Server{Handler: l.cloud}
+		listener := l.listenIn("muster-cloud", "169.254.169.254:80")
+		go func() { _ = server.Serve(listener) }()
+		l.t.Cleanup(func() { _ = server.Close() })
+	}
+	l.cloud.mu.Lock()
+	defer l.cloud.mu.Unlock()
+	l.cloud.handlers[address(host)] = i.metadata(host)
+}
+
+// metadata is the service, version 2 alone, as the instance sees it.
+func (i *instance) metadata(host int) http.Handler {
+	mac := fmt.Sprintf("02:4d:75:73:74:%02x", host)
 	files := map[string]string{
-		"user-data":                                  i.userData,
-		"meta-data/ami-id":                           "ami-0123456789abcdef0",
-		"meta-data/instance-id":                      i.id,
-		"meta-data/instance-type":                    "t3.small",
-		"meta-data/hostname":                         fmt.Sprintf("host%d", host),
-		"meta-data/local-hostname":                   fmt.Sprintf("host%d", host),
-		"meta-data/local-ipv4":                       address(host),
-		"meta-data/public-ipv4":                      fmt.Sprintf("192.0.2.%d", host),
-		"meta-data/placement/availability-zone":      i.zone,
-		"meta-data/placement/region":                 i.zone[:len(i.zone)-1],
-		"dynamic/instance-identity/document":         fmt.Sprintf(`{"accountId":"123456789012","region":%q,"availabilityZone":%q,"instanceId":%q,"privateIp":%q,"imageId":"ami-0123456789abcdef0"}`, i.zone[:len(i.zone)-1], i.zone, i.id, address(host)),
-		"meta-data/services/domain":                  "amazonaws.com",
-		"meta-data/network/interfaces/macs/x/vpc-id": "vpc-0",
+		"user-data":                             i.userData,
+		"meta-data/ami-id":                      "ami-0123456789abcdef0",
+		"meta-data/instance-id":                 i.id,
+		"meta-data/instance-type":               "t3.small",
+		"meta-data/hostname":                    fmt.Sprintf("host%d", host),
+		"meta-data/local-hostname":              fmt.Sprintf("host%d", host),
+		"meta-data/local-ipv4":                  address(host),
+		"meta-data/public-ipv4":                 fmt.Sprintf("192.0.2.%d", host),
+		"meta-data/placement/availability-zone": i.zone,
+		"meta-data/placement/region":            i.zone[:len(i.zone)-1],
+		"dynamic/instance-identity/document":    fmt.Sprintf(`{"accountId":"123456789012","region":%q,"availabilityZone":%q,"instanceId":%q,"privateIp":%q,"imageId":"ami-0123456789abcdef0"}`, i.zone[:len(i.zone)-1], i.zone, i.id, address(host)),
+		"meta-data/services/domain":             "amazonaws.com",
+	}
+	for name, text := range map[string]string{
+		"mac": mac, "device-number": "0", "interface-id": "eni-0", "vpc-id": "vpc-0",
+		"local-ipv4s": address(host), "subnet-ipv4-cidr-block": "10.77.0.0/24",
+	} {
+		files["meta-data/network/interfaces/macs/"+mac+"/"+name] = text
 	}
 	if i.signer != nil {
 		files["dynamic/instance-identity/rsa2048"] = string(i.signer.Document(map[string]any{
@@ -55,8 +93,7 @@ func (l *lab) metadata(host int, i *instance) {
 		}))
 	}
 	const token = "AQAEAHg7-token=="
-	listener := l.listenIn(host, "169.254.169.254:80")
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The first element is a version, whichever.
 		_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		switch {
@@ -77,9 +114,7 @@ func (l *lab) metadata(host int, i *instance) {
 				http.NotFound(w, r)
 			}
 		}
-	})}
-	go func() { _ = server.Serve(listener) }()
-	l.t.Cleanup(func() { _ = server.Close() })
+	})
 }
 
 // listing are the names in a directory, those of directories with a slash.
@@ -97,8 +132,8 @@ func listing(files map[string]string, dir string) []string {
 	return slices.Compact(names)
 }
 
-// listenIn opens a socket in the host's network namespace. It stays there whoever uses it.
-func (l *lab) listenIn(host int, address string) net.Listener {
+// listenIn opens a socket in a network namespace. It stays there whoever uses it.
+func (l *lab) listenIn(namespace, address string) net.Listener {
 	l.t.Helper()
 	type opened struct {
 		net.Listener
@@ -107,13 +142,13 @@ func (l *lab) listenIn(host int, address string) net.Listener {
 	result := make(chan opened)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread is in another namespace and ends with this
-		namespace, err := os.Open(fmt.Sprintf("/run/netns/muster-host%d", host))
+		file, err := os.Open("/run/netns/" + namespace)
 		if err != nil {
 			result <- opened{nil, err}
 			return
 		}
-		defer namespace.Close()
-		if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+		defer file.Close()
+		if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
 			result <- opened{nil, err}
 			return
 		}
@@ -122,7 +157,7 @@ func (l *lab) listenIn(host int, address string) net.Listener {
 	}()
 	got := <-result
 	if got.error != nil {
-		l.t.Fatalf("listening at %s in the namespace of host%d: %v", address, host, got.error)
+		l.t.Fatalf("listening at %s in the namespace %s: %v", address, namespace, got.error)
 	}
 	return got.Listener
 }
