@@ -124,7 +124,7 @@ func (c claim) byInstance(r store.Reader) (admission, error) {
 	maps.Copy(labels, i.Instance.Labels())
 	return admission{
 		by: "aws:" + i.policy, instance: i.name(), role: i.Role, labels: labels,
-		words: fmt.Sprintf("policy %s, instance %s (account %s, %s, image %s),", i.policy, i.ID, i.Account, i.Zone, i.Image),
+		words: fmt.Sprintf("policy %s, instance %s (account %s, %s, image %s)", i.policy, i.ID, i.Account, i.Zone, i.Image),
 		use: func(w store.Writer, by hosts.ID) error {
 			return write(w, key, instanceRecord{Host: by, Policy: i.policy, Joined: c.now})
 		},

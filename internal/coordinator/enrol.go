@@ -125,7 +125,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 				return err
 			}
 			if err := s.event(w, Event{Kind: "enrolled", Host: host.ID, From: a.From.String(),
-				Message: host.Facts.Name + " joined by " + way.words + roleWords(host)}); err != nil {
+				Message: host.Facts.Name + " joined by " + way.words + "," + strings.TrimPrefix(roleWords(host), ",")}); err != nil {
 				return err
 			}
 		}

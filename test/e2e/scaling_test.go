@@ -157,10 +157,15 @@ attestation:
 	c.untilPhase(7, "done")
 	wantMembers(t, l, spare, 7, 4)
 	g.untilAllFollow(3, spare, 7, 4)
+	// Of the one that took its place with it, status tells until an operator has seen it; of the one that uninstalled, no more.
+	if text := c.must("status", id); !strings.Contains(text, "replaced by host"+fmt.Sprint(spare)+"; it uninstalls as soon as it is heard of") {
+		t.Errorf("of the master that was terminated status says\n%s", text)
+	}
+	c.must("hosts", "remove", id, "--yes")
 	if s := c.status(); len(s.Hosts) != 6 {
 		t.Errorf("status has %v", s.Hosts)
 	}
-	if got := g.masters(c.status()); got[zoneA] != spare || got[zoneB] != 7 || got[zoneC] != 4 {
+	if got := g.masters(c.status()); len(got) != 3 || got[zoneA] != spare || got[zoneB] != 7 || got[zoneC] != 4 {
 		t.Errorf("masters by zone are %v", got)
 	}
 	// Written and read through what was told twice of new masters.
