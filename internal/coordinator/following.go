@@ -131,15 +131,15 @@ func (s *Service) turn(ctx context.Context, id hosts.ID) error {
 	return err
 }
 
-// wake rings hosts that wait for their turn, after one of the role has taken its own: as many as may have one. Those that
-// nobody rings ask again when their hold is over.
+// wake rings hosts that wait for their turn, after one of the role has taken its own: all members of a counted role, and of an
+// open one as many as may have it. Those that nobody rings ask again when their hold is over.
 func (s *Service) wake(role manifest.Role) {
 	for _, e := range s.gen.g.Roles {
 		if e.Name != role && !slices.Contains(s.gen.rosters[e.Name], role) {
 			continue
 		}
 		spec, _ := s.gen.spec.Role(e.Name)
-		for _, id := range s.directory.takeWaiting(e.Name, s.atATime(spec)) {
+		for _, id := range s.directory.takeWaiting(e.Name, max(s.atATime(spec), spec.Count)) {
 			s.bell.ring(id)
 		}
 	}
