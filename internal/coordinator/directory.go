@@ -85,7 +85,11 @@ func (d *directory) put(h hosts.Host) {
 	if h.Installed() && h.Phase != hosts.Done {
 		add(d.follow, h.Role, h.ID)
 	}
-	d.byAddr[h.Facts.Address] = h.ID
+	if h.Phase != hosts.Uninstalling {
+		d.byAddr[h.Facts.Address] = h.ID
+	} else if d.byAddr[h.Facts.Address] == h.ID {
+		delete(d.byAddr, h.Facts.Address) // another machine may have it
+	}
 	d.joined[h.JoinedBy] = true
 	d.tell(h.ID, true)
 }

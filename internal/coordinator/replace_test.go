@@ -92,8 +92,13 @@ func TestASpareReplacesAMemberByTheOperatorsWord(t *testing.T) {
 	if _, err := s.apply(anew); err != nil {
 		t.Errorf("its address is not free: %v", err)
 	}
-	if d := masters[1].asks(); d.GetUninstall() == nil || d.GetUninstall().Purge {
+	if d := masters[1].says(hosts.Done); d.GetUninstall() == nil || d.GetUninstall().Purge || d.Attempt != 2 {
 		t.Errorf("the member is told %v", d)
+	}
+	masters[1].attempt = 2
+	masters[1].says(hosts.Failed, hosts.Done)
+	if d := masters[1].asks(); d.GetUninstall() == nil {
+		t.Errorf("whatever it says, it is told %v", d)
 	}
 	if _, err := s.core.Sync(context.Background(), masters[1].caller(), &syncv1.SyncRequest{Observed: masters[1].observed(hosts.Removed)}); !errors.Is(err, coordinator.ErrRemoved) {
 		t.Errorf("having uninstalled: %v", err)

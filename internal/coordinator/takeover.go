@@ -43,8 +43,9 @@ func (s *Service) supersede(w store.Writer, id hosts.ID, by hosts.Host, actor Ac
 	}
 	e := Event{Kind: "replaced", Host: by.ID, Actor: actor.Name, From: actor.From,
 		Message: fmt.Sprintf("%s takes the place %s/%d of %s (%s): %s", by.Facts.Name, by.Role, by.Index, h.Facts.Name, h.ID, why)}
-	h.Successor, h.PhaseSince, h.Role, h.Index = by.ID, s.clock(), "", 0
+	h.Successor, h.PhaseSince, h.Role, h.Index, h.Failed = by.ID, s.clock(), "", 0, nil
 	h.Phase = hosts.Uninstalling
+	h.Attempt++ // what it still says of its installation is history
 	if h.Quarantine != nil || h.Installed() && !h.Resident {
 		h.Phase = hosts.Removed // nobody calls who could be told anything, or nobody knows who it is
 	}

@@ -52,7 +52,7 @@ var observable = map[Phase][]Phase{
 	Installing:   underWay,
 	Starting:     underWay,
 	Postflight:   underWay,
-	Uninstalling: {Removed, Failed},
+	Uninstalling: {Removed},
 }
 
 // ErrTransition is a phase that a host may not claim from where it stands.

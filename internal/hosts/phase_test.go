@@ -23,7 +23,7 @@ starting      .   .   .   .   x   x   x   x   x   x   .   .
 postflight    .   .   .   .   x   x   x   x   x   x   .   .
 done          .   .   .   .   .   .   .   .   x   .   .   .
 failed        .   .   .   .   .   .   .   .   .   x   .   .
-uninstalling  .   .   .   .   .   .   .   .   .   x   x   x
+uninstalling  .   .   .   .   .   .   .   .   .   .   x   x
 removed       .   .   .   .   .   .   .   .   .   .   .   x
 `
 
