@@ -11,7 +11,7 @@ import (
 )
 
 // How long the hosts of a cloud are up before their coordinator is. MUSTER_E2E_LATE asks for another time.
-const coordinatorIsLate = 15 * time.Second
+const coordinatorIsLate = 60 * time.Second
 
 // Six hosts boot at once, by two datasources, while no coordinator answers. Then an image is made of a master, and two
 // hosts are booted from it.
