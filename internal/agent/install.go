@@ -86,7 +86,9 @@ func (i *installation) run(ctx context.Context, steps []step, end hosts.Phase) e
 		}
 		if err != nil {
 			if s.phase == hosts.Starting {
-				i.giveUpStart(ctx)
+				if err := i.afterFailedStart(ctx); err != nil {
+					return err
+				}
 			}
 			return i.say(func() error { return i.tell.Phase(hosts.Failed) })
 		}

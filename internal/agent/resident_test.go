@@ -11,6 +11,7 @@ import (
 
 	"muster/internal/coordinator"
 	"muster/internal/hosts"
+	"muster/internal/manifest"
 	syncv1 "muster/proto/muster/sync/v1"
 )
 
@@ -215,5 +216,38 @@ func TestWhatHasNotChangedIsNotRestarted(t *testing.T) {
 	}
 	if got, err := i.changedUnits(units, ""); err != nil || !slices.Equal(got, units) {
 		t.Errorf("where nothing ran, changed are %q, %v", got, err)
+	}
+}
+
+func TestAHostWhoseChangedConfigDoesNotStartGoesBack(t *testing.T) {
+	w := newWorks(t, "")
+	l := newRoot(t)
+	w.mustInstall(l, nil)
+	before, err := os.Readlink(l.current("demo"))
+	must(t, err)
+	conf := read(t, l.at("opt/demo/current/etc/app.conf"))
+	write(t, l.at("systemctl.calls"), "")
+	mend := tell(t, l, "broken", "demo-app.service")
+	another := func(_ *manifest.Manifest, p *Plan) { p.Late["Host.Name"] = "node-2" }
+	i, r := w.install(l, another)
+	must(t, i.run(t.Context(), installSteps, hosts.Done))
+	if r.phase != hosts.Failed || r.failed == nil || !strings.Contains(r.failed.Error(), "demo-app.service did not start") || r.steps[len(r.steps)-1] != "go back" {
+		t.Errorf("it stands at %s after %q: %v", r.phase, r.steps, r.failed)
+	}
+	if now, _ := os.Readlink(l.current("demo")); now != before || read(t, l.at("opt/demo/current/etc/app.conf")) != conf {
+		t.Errorf("current leads to %s with %q, want %s", now, read(t, l.at("opt/demo/current/etc/app.conf")), before)
+	}
+	got := calls(t, l)
+	if slices.ContainsFunc(got, func(c string) bool { return strings.HasPrefix(c, "stop") }) || got[len(got)-1] != "restart --no-block demo-app.service demo-plain.service" {
+		t.Errorf("systemctl was called with %q", got)
+	}
+	// Mended, the next try takes it up.
+	mend()
+	i = w.mustInstall(l, another)
+	if now, _ := os.Readlink(l.current("demo")); now == before {
+		t.Errorf("after the retry current leads to %s", now)
+	}
+	if got := read(t, l.started()); got != i.plan.generationID(i.manifest) {
+		t.Errorf("what was started is %s", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"muster/internal/durable"
 	"muster/internal/fault"
+	"muster/internal/hosts"
 )
 
 const (
@@ -136,6 +137,19 @@ func (i *installation) startFailure(ctx context.Context, u unitState, why string
 			"unit %s did not start: %s", u.Name, why),
 		detail: i.systemd.log(ctx, u.Name),
 	}
+}
+
+// afterFailedStart leaves the host with what ran before, or with nothing running. Its error is that nothing can be told.
+func (i *installation) afterFailedStart(ctx context.Context) error {
+	start := time.Now()
+	back, err := i.goBack(ctx)
+	if !back {
+		i.giveUpStart(ctx)
+		return nil
+	}
+	return i.say(func() error {
+		return i.tell.Step(hosts.Starting, "go back", "to generation "+i.before, time.Since(start), err)
+	})
 }
 
 // giveUpStart stops what a failed start left running, so that its ports and files are free for the next try.

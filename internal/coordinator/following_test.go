@@ -86,6 +86,9 @@ func TestAFailedMemberHoldsItsPeersBackUntilItIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	masters[0].attempt++
+	if d := masters[0].says(hosts.Assigned); d.GetInstall() == nil || d.Attempt != 3 {
+		t.Errorf("tried again it is told %v: what runs there would be stopped by anything else", d)
+	}
 	masters[0].install()
 	if d := masters[2].asks(); d.GetInstall() == nil {
 		t.Errorf("it is told %v", d)

@@ -87,7 +87,8 @@ func (s *Service) Assign(ctx context.Context, actor Actor, name string, role man
 	return id, s.announce(ctx, changed)
 }
 
-// Retry lets a failed host try again from its preflight on.
+// Retry lets a failed host try again from its preflight on. One that was done before, and failed to follow a change, tries that
+// again: preflight would stop what runs there, to judge the host without it.
 func (s *Service) Retry(ctx context.Context, actor Actor, name string) (hosts.ID, error) {
 	id, err := s.Find(name)
 	if err != nil {
@@ -97,7 +98,11 @@ func (s *Service) Retry(ctx context.Context, actor Actor, name string) (hosts.ID
 		if h.Phase != hosts.Failed {
 			return fault.New(fault.Conflict, "only a failed host can be tried again", "host %s is %s", h.Facts.Name, h.Phase)
 		}
-		h.Phase, h.PhaseSince, h.Failed, h.Checks = hosts.Assigned, s.clock(), nil, nil
+		h.Phase = hosts.Ready
+		if !h.Installed() {
+			h.Phase, h.Checks = hosts.Assigned, nil
+		}
+		h.PhaseSince, h.Failed = s.clock(), nil
 		h.Attempt++
 		return s.event(w, Event{Kind: "retry", Host: id, Actor: actor.Name, From: actor.From, Message: h.Facts.Name})
 	})

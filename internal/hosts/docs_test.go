@@ -26,10 +26,10 @@ marked *working* silence means trouble.
 |---|---|---|---|---|
 %s
 Operators move a host where hosts cannot: ` + "`coordinator hosts approve`" + ` from enrolled to assigned,
-` + "`coordinator hosts retry`" + ` from failed to assigned, with a new attempt, ` + "`coordinator hosts replace`" + ` from any phase to
-uninstalling, and ` + "`coordinator hosts remove`" + ` from any phase to removed. The coordinator itself moves a host whose bootstrap
-agent has stayed from done to ready, with a new attempt, when it is its turn to take up late values that have changed. What a host
-says of an older attempt is kept as a report and changes no phase.
+` + "`coordinator hosts retry`" + ` from failed to assigned, or to ready if it was done before, with a new attempt, ` + "`coordinator hosts replace`" + `
+from any phase to uninstalling, and ` + "`coordinator hosts remove`" + ` from any phase to removed. The coordinator itself moves a
+host whose bootstrap agent has stayed from done to ready, with a new attempt, when it is its turn to take up late values that have
+changed. What a host says of an older attempt is kept as a report and changes no phase.
 
 This page is made from the code: ` + "`go test ./internal/hosts -update`" + `.
 `
