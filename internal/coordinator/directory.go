@@ -24,6 +24,7 @@ type directory struct {
 	sorted   bool
 	byName   map[string][]hosts.ID // a name is the host's own word, and two may say the same
 	byAddr   map[string]hosts.ID
+	leaving  map[string]hosts.ID // by address, those that are to uninstall
 	joined   map[string]bool // tokens that a host joined by, since removed or not
 	pushes   map[string]Push
 	counts   map[manifest.Role]map[hosts.Phase]int
@@ -52,6 +53,7 @@ func newDirectory() *directory {
 		entries:  make(map[hosts.ID]*entry),
 		byName:   make(map[string][]hosts.ID),
 		byAddr:   make(map[string]hosts.ID),
+		leaving:  make(map[string]hosts.ID),
 		joined:   make(map[string]bool),
 		pushes:   make(map[string]Push),
 		counts:   make(map[manifest.Role]map[hosts.Phase]int),
@@ -66,7 +68,7 @@ func (d *directory) put(h hosts.Host) {
 	defer d.mu.Unlock()
 	e, ok := d.entries[h.ID]
 	switch {
-	case h.Phase == hosts.Removed:
+	case h.Phase == hosts.Removed, !d.address(h):
 		d.drop(h.ID)
 		return
 	case ok:
@@ -85,13 +87,31 @@ func (d *directory) put(h hosts.Host) {
 	if h.Installed() && h.Phase != hosts.Done {
 		add(d.follow, h.Role, h.ID)
 	}
-	if h.Phase != hosts.Uninstalling {
-		d.byAddr[h.Facts.Address] = h.ID
-	} else if d.byAddr[h.Facts.Address] == h.ID {
-		delete(d.byAddr, h.Facts.Address) // another machine may have it
-	}
 	d.joined[h.JoinedBy] = true
 	d.tell(h.ID, true)
+}
+
+// address notes whose address it is. A host that is to uninstall has given it up: when another machine has it, nobody sees
+// the old one any more, and it is false for that one.
+func (d *directory) address(h hosts.Host) bool {
+	address := h.Facts.Address
+	if h.Phase != hosts.Uninstalling {
+		if old := d.leaving[address]; old != h.ID {
+			d.drop(old)
+		}
+		delete(d.leaving, address)
+		d.byAddr[address] = h.ID
+		return true
+	}
+	owner := d.byAddr[address]
+	if owner == h.ID {
+		delete(d.byAddr, address)
+		owner = ""
+	}
+	if owner == "" {
+		d.leaving[address] = h.ID
+	}
+	return owner == ""
 }
 
 func (d *directory) drop(id hosts.ID) {
@@ -111,6 +131,9 @@ func (d *directory) drop(id hosts.ID) {
 	}
 	if d.byAddr[e.host.Facts.Address] == id {
 		delete(d.byAddr, e.host.Facts.Address)
+	}
+	if d.leaving[e.host.Facts.Address] == id {
+		delete(d.leaving, e.host.Facts.Address)
 	}
 	d.tell(id, false)
 }

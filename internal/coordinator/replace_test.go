@@ -92,6 +92,14 @@ func TestASpareReplacesAMemberByTheOperatorsWord(t *testing.T) {
 	if _, err := s.apply(anew); err != nil {
 		t.Errorf("its address is not free: %v", err)
 	}
+	// Of the two at one address only the one that is there is shown, also by another process.
+	for range 2 {
+		if h, err := s.core.Describe("node-1"); err != nil || h.Role != "agent" || h.Address != "10.0.0.2" {
+			t.Errorf("who is shown is %v, %v", h, err)
+		}
+		s.restart()
+		masters[1].core = s.core
+	}
 	if d := masters[1].says(hosts.Done); d.GetUninstall() == nil || d.GetUninstall().Purge || d.Attempt != 2 {
 		t.Errorf("the member is told %v", d)
 	}
