@@ -33,7 +33,7 @@ func (i *installation) goBack(ctx context.Context) (bool, error) {
 			return true, systemdFault(err)
 		}
 	}
-	if err := durable.WriteFile(i.layout.started(), []byte(i.before), 0o600); err != nil {
+	if err := i.noteStarted(i.before, ""); err != nil {
 		return true, localFault(err)
 	}
 	return true, nil

@@ -59,6 +59,8 @@ type Engine struct {
 	news chan struct{}
 
 	work *work
+	// trouble is why the last try to uninstall failed.
+	trouble string
 
 	// copyOf is the instance whose agent this is, if an image brought it here.
 	copyOf string

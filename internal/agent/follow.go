@@ -45,21 +45,44 @@ func (e *Engine) follow(ctx context.Context, d *syncv1.Directive) (time.Duration
 		}
 		return 0, fmt.Errorf("the coordinator wants this host to join again: %s", action.ReEnrol.Reason)
 	case *syncv1.Directive_Uninstall:
-		// Whoever is removed is told to leave, so the end of this is said before the agent goes.
-		if e.journal.Phase == hosts.Removed {
-			return 0, nil
-		}
-		e.halt()
-		e.Progress("uninstall", 0, 0, "")
-		if err := uninstall(ctx, e.layout, e.seed.Cluster, action.Uninstall.Purge); err != nil {
-			return 0, err
-		}
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.journal.Phase, e.journal.Attempt, e.journal.Plan = hosts.Removed, d.Attempt, nil
-		return 0, e.keep()
+		return 0, e.uninstall(ctx, d.Attempt, action.Uninstall.Purge)
 	}
 	return 0, nil
+}
+
+// uninstall takes away what is installed. Whoever is removed is told to leave, so the end of it is said before the agent goes.
+func (e *Engine) uninstall(ctx context.Context, attempt uint32, purge bool) error {
+	if e.journal.Phase == hosts.Removed {
+		return nil
+	}
+	e.halt()
+	// Nothing of it is to go on after a crash, before the coordinator is asked.
+	if err := e.stands(e.journal.Phase, attempt); err != nil {
+		return err
+	}
+	e.Progress("uninstall", 0, 0, "")
+	start := time.Now()
+	err := uninstall(ctx, e.layout, e.seed.Cluster, purge)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		return e.stands(hosts.Removed, attempt)
+	}
+	// It is tried again with the next answer, and told when it is another trouble.
+	if e.trouble != err.Error() {
+		e.trouble = err.Error()
+		return e.Step(hosts.Uninstalling, "uninstall", "", time.Since(start), err)
+	}
+	return nil
+}
+
+// stands writes down where the host stands, with nothing to install.
+func (e *Engine) stands(p hosts.Phase, attempt uint32) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.journal.Phase, e.journal.Attempt, e.journal.Plan = p, attempt, nil
+	return e.keep()
 }
 
 // begin starts the work unless it is under way or was finished in this attempt.

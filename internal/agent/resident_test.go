@@ -247,7 +247,7 @@ func TestAHostWhoseChangedConfigDoesNotStartGoesBack(t *testing.T) {
 	if now, _ := os.Readlink(l.current("demo")); now == before {
 		t.Errorf("after the retry current leads to %s", now)
 	}
-	if got := read(t, l.started()); got != i.plan.generationID(i.manifest) {
+	if got, _, _ := strings.Cut(read(t, l.started()), "\n"); got != i.plan.generationID(i.manifest) {
 		t.Errorf("what was started is %s", got)
 	}
 }

@@ -30,12 +30,12 @@ func (i *installation) start(ctx context.Context) (string, error) {
 		return "", systemdFault(err)
 	}
 	if err := i.restartStale(ctx, units); err != nil {
-		return "", systemdFault(err)
+		return "", err
 	}
 	if err := i.systemd.begin(ctx, "start", i.target()); err != nil {
 		return "", systemdFault(err)
 	}
-	if err := durable.WriteFile(i.layout.started(), []byte(i.plan.generationID(i.manifest)), 0o600); err != nil {
+	if err := i.noteStarted(i.plan.generationID(i.manifest), i.before); err != nil {
 		return "", localFault(err)
 	}
 	if len(units) == 0 {
@@ -47,23 +47,27 @@ func (i *installation) start(ctx context.Context) (string, error) {
 // restartStale starts those units anew that run with files which this generation has others of. A crash between a restart
 // and the note that it was done costs one restart more.
 func (i *installation) restartStale(ctx context.Context, units []string) error {
-	started, err := os.ReadFile(i.layout.started())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	started, before, err := i.lastStarted()
+	if err != nil {
+		return localFault(err)
 	}
-	if string(started) == i.plan.generationID(i.manifest) {
+	if started == i.plan.generationID(i.manifest) {
+		i.before = before
 		return nil
 	}
-	i.before = string(started)
+	i.before = started
 	if len(units) == 0 {
 		return nil
 	}
-	if units, err = i.changedUnits(units, string(started)); err != nil || len(units) == 0 {
-		return err
+	if units, err = i.changedUnits(units, started); err != nil {
+		return localFault(err)
+	}
+	if len(units) == 0 {
+		return nil
 	}
 	states, err := i.systemd.show(ctx, units...)
 	if err != nil {
-		return err
+		return systemdFault(err)
 	}
 	var stale []string
 	for _, u := range states {
@@ -75,7 +79,24 @@ func (i *installation) restartStale(ctx context.Context, units []string) error {
 	if len(stale) == 0 {
 		return nil
 	}
-	return i.systemd.begin(ctx, "restart", stale...)
+	if err := i.systemd.begin(ctx, "restart", stale...); err != nil {
+		return systemdFault(err)
+	}
+	return nil
+}
+
+// noteStarted keeps which generation was started last, and which one ran before, for a run that goes on after a crash.
+func (i *installation) noteStarted(now, before string) error {
+	return durable.WriteFile(i.layout.started(), []byte(now+"\n"+before), 0o600)
+}
+
+func (i *installation) lastStarted() (now, before string, err error) {
+	text, err := os.ReadFile(i.layout.started())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", err
+	}
+	now, before, _ = strings.Cut(string(text), "\n")
+	return now, before, nil
 }
 
 func (i *installation) waitActive(ctx context.Context, units []string) (string, error) {

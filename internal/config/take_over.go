@@ -6,10 +6,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// A member that is silent for less than minTakeOver may only have been rebooted; nobody who waits longer than maxTakeOver
-// wants it done without being asked.
+// A member that is silent for less than minTakeOver may only have been rebooted, or have lost an answer; nobody who waits
+// longer than maxTakeOver wants it done without being asked.
 const (
-	minTakeOver = time.Minute
+	minTakeOver = 2 * time.Minute
 	maxTakeOver = 7 * 24 * time.Hour
 )
 

@@ -18,6 +18,8 @@ import (
 // directory is what status shows, kept in memory beside the store: every host's record, when it was last heard and what
 // it does this moment. No rule but the order of roles depends on it, and a restart rebuilds it.
 type directory struct {
+	// began is when this process did; set before anything is in it.
+	began    time.Time
 	mu       sync.RWMutex
 	entries  map[hosts.ID]*entry
 	order    []hosts.ID // ascending when sorted is set, so that pages are stable
@@ -25,12 +27,13 @@ type directory struct {
 	byName   map[string][]hosts.ID // a name is the host's own word, and two may say the same
 	byAddr   map[string]hosts.ID
 	leaving  map[string]hosts.ID // by address, those that are to uninstall
-	joined   map[string]bool // tokens that a host joined by, since removed or not
+	joined   map[string]bool     // tokens that a host joined by, since removed or not
 	pushes   map[string]Push
 	counts   map[manifest.Role]map[hosts.Phase]int
 	watchers map[*watcher]struct{}
-	// follow are the hosts of each role that were done and are not now, waiting those that wait for their turn to follow.
-	follow, waiting map[manifest.Role]map[hosts.ID]struct{}
+	// ready are the hosts of each role in that phase, follow those that were done and are not now, waiting those that wait for
+	// their turn to follow.
+	ready, follow, waiting map[manifest.Role]map[hosts.ID]struct{}
 }
 
 type entry struct {
@@ -58,6 +61,7 @@ func newDirectory() *directory {
 		pushes:   make(map[string]Push),
 		counts:   make(map[manifest.Role]map[hosts.Phase]int),
 		watchers: make(map[*watcher]struct{}),
+		ready:    make(map[manifest.Role]map[hosts.ID]struct{}),
 		follow:   make(map[manifest.Role]map[hosts.ID]struct{}),
 		waiting:  make(map[manifest.Role]map[hosts.ID]struct{}),
 	}
@@ -84,6 +88,9 @@ func (d *directory) put(h hosts.Host) {
 	}
 	e.host = h
 	d.count(h, 1)
+	if h.Phase == hosts.Ready {
+		add(d.ready, h.Role, h.ID)
+	}
 	if h.Installed() && h.Phase != hosts.Done {
 		add(d.follow, h.Role, h.ID)
 	}

@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"muster/internal/hosts"
@@ -61,17 +63,11 @@ func (d *directory) begin(role manifest.Role, id hosts.ID, most int, since time.
 	return true
 }
 
-// giveBack undoes begin for a host that did not begin after all.
-func (d *directory) giveBack(h hosts.Host) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.follow[h.Role], h.ID)
-}
-
 func (d *directory) isFree(role manifest.Role, id hosts.ID, most int, since time.Time) bool {
 	n := 0
 	for other := range d.follow[role] {
-		if e := d.entries[other]; other != id && (e.host.Phase == hosts.Failed || e.seen.After(since)) {
+		// One that has yet to call this process is not a straggler for that.
+		if e := d.entries[other]; other != id && (e.host.Phase == hosts.Failed || e.seen.After(since) || d.began.After(since)) {
 			if n++; n == most {
 				return false
 			}
@@ -104,8 +100,16 @@ func (d *directory) takeWaiting(role manifest.Role, n int) []hosts.ID {
 	return ids
 }
 
-// forget takes a host out of those that follow or wait; d.mu is held.
+// listReady are the hosts of a role that are ready.
+func (d *directory) listReady(role manifest.Role) []hosts.ID {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.Collect(maps.Keys(d.ready[role]))
+}
+
+// forget takes a host out of those that are ready, follow or wait; d.mu is held.
 func (d *directory) forget(h hosts.Host) {
+	delete(d.ready[h.Role], h.ID)
 	delete(d.follow[h.Role], h.ID)
 	delete(d.waiting[h.Role], h.ID)
 }

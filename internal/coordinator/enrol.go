@@ -56,7 +56,7 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 		return Credential{}, s.refused(ctx, a, err)
 	}
 	keyID := a.CSR.KeyID()
-	claim := claim{key: hex.EncodeToString(keyID[:]), address: address, from: a.From, now: s.clock()}
+	claim := claim{key: hex.EncodeToString(keyID[:]), address: address, from: a.From, now: s.clock(), givenUp: s.givenUp}
 	if a.Method == MethodAWS {
 		err = s.attested(ctx, a, &claim)
 	} else {
@@ -123,6 +123,9 @@ func (s *Service) Enroll(ctx context.Context, a Applicant) (Credential, error) {
 			}
 			if changed, err = s.assign(w, &host, "", claim.now); err != nil {
 				return err
+			}
+			if way.before != changed.instead && way.before != "" {
+				return errAddress(address, way.before)
 			}
 			if err := s.event(w, Event{Kind: "enrolled", Host: host.ID, From: a.From.String(),
 				Message: host.Facts.Name + " joined by " + way.words + "," + strings.TrimPrefix(roleWords(host), ",")}); err != nil {
@@ -229,6 +232,8 @@ type claim struct {
 	address  netip.Addr
 	from     netip.Addr
 	now      time.Time
+	// givenUp says whether the place of a host may be taken over, and its address with it.
+	givenUp func(store.Reader, hosts.ID) (bool, error)
 }
 
 // admission is what a new host comes in by.
@@ -239,6 +244,8 @@ type admission struct {
 	labels    map[string]string
 	// pushed is the push that the host answers, instance the one of its cloud; either may be empty.
 	pushed, instance string
+	// before is the host that had the address, and whose place the new one has to take over to have it.
+	before hosts.ID
 	// use consumes it.
 	use func(w store.Writer, by hosts.ID) error
 }
@@ -288,11 +295,19 @@ func (c claim) admit(r store.Reader) (known hosts.Host, e admission, err error) 
 		return known, e, err
 	}
 	if other != "" {
-		return known, e, fault.New(fault.Conflict,
-			"if that machine is gone or was installed anew: coordinator hosts remove "+string(other)+", then let this one join again",
-			"a host with the address %s is already enrolled as %s", c.address, other)
+		given, err := c.givenUp(r, other)
+		if e.before = other; err != nil || given {
+			return known, e, err
+		}
+		return known, e, errAddress(c.address, other)
 	}
 	return known, e, nil
+}
+
+func errAddress(address netip.Addr, other hosts.ID) error {
+	return fault.New(fault.Conflict,
+		"if that machine is gone or was installed anew: coordinator hosts remove "+string(other)+", then let this one join again",
+		"a host with the address %s is already enrolled as %s", address, other)
 }
 
 func (c claim) byToken(r store.Reader) (admission, error) {
@@ -345,8 +360,10 @@ func (s *Service) place(r store.Reader, h hosts.Host, operator manifest.Role) (p
 		return p, err
 	}
 	place := decision.Place
-	if p.instead, err = s.overdue(r, p.role, roster); err != nil {
-		return p, err
+	if operator == "" { // who decides it says hosts replace
+		if p.instead, err = s.overdue(r, p.role, roster); err != nil {
+			return p, err
+		}
 	}
 	if p.instead != "" {
 		place = roster.Index(p.instead)
@@ -398,7 +415,8 @@ func (s *Service) assign(w store.Writer, h *hosts.Host, operator manifest.Role, 
 		return assigned{}, nil
 	}
 	if p.instead != "" {
-		err = s.supersede(w, p.instead, *h, itself, s.silence(p.instead))
+		member, getErr := getHost(w, p.instead)
+		err = errors.Join(getErr, s.supersede(w, p.instead, *h, itself, s.silence(member)))
 	}
 	return assigned{roster: true, instead: p.instead}, errors.Join(err, write(w, keyRosters+string(p.role.Name), p.roster))
 }

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,11 +36,14 @@ func (s *Service) behind(r store.Reader, h hosts.Host) (yes bool, why string, er
 	case p.Id == h.PlanID:
 		return false, "", nil
 	case configOf(p.Id) != configOf(h.PlanID):
-		return true, fmt.Sprintf("keeps config %s; config %s is served", configOf(h.PlanID), configOf(p.Id)), nil
+		return true, fmt.Sprintf("keeps config %s and follows nothing while config %s is served: serve that one again, or uninstall the host and let it join anew",
+			configOf(h.PlanID), configOf(p.Id)), nil
 	case len(missing) > 0:
 		return true, "keeps its late values; waiting for " + strings.Join(missing, ", "), nil
 	}
-	why, err = s.othersFirst(r, h)
+	if why, err = s.othersFirst(r, h); why != "" {
+		s.directory.waits(h.Role, h.ID)
+	}
 	return true, why, err
 }
 
@@ -121,14 +125,28 @@ func (s *Service) turn(ctx context.Context, id hosts.ID) error {
 		if err != nil || !yes || why != "" {
 			return err
 		}
-		h.Phase, h.PhaseSince, h.Failed = hosts.Ready, s.clock(), nil
+		h.Phase, h.PhaseSince, h.Failed, h.Given = hosts.Ready, s.clock(), nil, nil
 		h.Attempt++
 		return s.event(w, Event{Kind: "following", Host: id, Message: h.Facts.Name + " takes up its changed late values"})
 	})
 	if err != nil {
-		s.directory.giveBack(before)
+		return errors.Join(err, s.follow(ctx, id)) // it has not begun, or another of its calls let it
 	}
-	return err
+	return nil
+}
+
+// release rings the hosts that are ready and may have waited for the last of a role that theirs comes after.
+func (s *Service) release(role manifest.Role) {
+	if !s.gen.awaited[role] || s.directory.notDone(role, s.gen.entries[role].Count) != "" {
+		return
+	}
+	for _, e := range s.gen.g.Roles {
+		if slices.Contains(e.After, role) {
+			for _, id := range s.directory.listReady(e.Name) {
+				s.bell.ring(id)
+			}
+		}
+	}
 }
 
 // wake rings hosts that wait for their turn, after one of the role has taken its own: all members of a counted role, and of an

@@ -197,7 +197,7 @@ func TestAHostFollowsNoOtherConfigByItself(t *testing.T) {
 	s.generation.ConfigID = manifest.ConfigID(strings.Repeat("e", 64))
 	s.restart()
 	masters[0].core = s.core
-	wantWait(t, masters[0].asks(), "keeps config cccccccccccc; config eeeeeeeeeeee is served")
+	wantWait(t, masters[0].asks(), "keeps config cccccccccccc and follows nothing while config eeeeeeeeeeee is served")
 }
 
 func TestBootstrapAgentsThatStayedLeaveWhenTheConfigSaysSo(t *testing.T) {

@@ -90,6 +90,9 @@ func newGeneration(g *manifest.Generation, manifests map[manifest.Role]*manifest
 	return n, nil
 }
 
+// config is the beginning of the config id that plans begin with: see Service.plan.
+func (n *generation) config() string { return string(n.g.ConfigID[:12]) }
+
 // sources are where hosts fetch blobs, in the order of trying.
 func (n *generation) sources() []string {
 	var urls []string

@@ -71,7 +71,10 @@ func (s *Service) Assign(ctx context.Context, actor Actor, name string, role man
 	}
 	var changed assigned
 	err = s.change(ctx, id, func(w store.Writer, h *hosts.Host) (err error) {
-		if h.Phase != hosts.Enrolled {
+		switch {
+		case h.Phase == hosts.Uninstalling:
+			return fault.New(fault.Conflict, "wait until it has uninstalled, then let it join again", "host %s was replaced and is to uninstall", h.Facts.Name)
+		case h.Phase != hosts.Enrolled:
 			return fault.New(fault.Conflict, "coordinator hosts remove it and let it join again",
 				"host %s already has the role %s", h.Facts.Name, h.Role)
 		}
@@ -102,7 +105,7 @@ func (s *Service) Retry(ctx context.Context, actor Actor, name string) (hosts.ID
 		if !h.Installed() {
 			h.Phase, h.Checks = hosts.Assigned, nil
 		}
-		h.PhaseSince, h.Failed = s.clock(), nil
+		h.PhaseSince, h.Failed, h.Given = s.clock(), nil, nil
 		h.Attempt++
 		return s.event(w, Event{Kind: "retry", Host: id, Actor: actor.Name, From: actor.From, Message: h.Facts.Name})
 	})

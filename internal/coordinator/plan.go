@@ -22,20 +22,21 @@ func joinHostPort(host string, port int) string { return net.JoinHostPort(host, 
 // comeBack is when a host calls again that goes on with a plan of before.
 const comeBack = 5 * time.Second
 
-// direct is what a host is to do now.
-func (s *Service) direct(r store.Reader, h hosts.Host) (*syncv1.Directive, error) {
-	values, missing, err := s.lateValues(r, h)
-	if err != nil {
-		return nil, err
+// direct is what a host is to do now. behind is what keeps one that is done from following a change.
+func (s *Service) direct(r store.Reader, h hosts.Host, behind string) (*syncv1.Directive, error) {
+	var values late.Values
+	var missing []string
+	if h.Phase.Planned() {
+		var err error
+		if values, missing, err = s.lateValues(r, h); err != nil {
+			return nil, err
+		}
 	}
-	around := hosts.Surroundings{Missing: missing, Stays: s.stays(h)}
+	around := hosts.Surroundings{Missing: missing, Stays: s.stays(h), Behind: behind}
 	if h.Phase == hosts.Enrolled {
 		if _, err := s.place(r, h, ""); err != nil {
 			around.NoRole = err.Error()
 		}
-	}
-	if _, around.Behind, err = s.behind(r, h); err != nil {
-		return nil, err
 	}
 	d := hosts.Next(h, around)
 	if d.Action == hosts.ActInstall && len(values) < len(s.gen.refs[h.Role]) {
@@ -72,7 +73,7 @@ func (s *Service) plan(h hosts.Host, values map[string]string) *syncv1.Plan {
 		SecretsId:      s.secretsID(values),
 	}
 	// The config in front of what names the rest: so it is known of a host that was done long ago which one it has.
-	p.Id = string(s.gen.g.ConfigID[:12]) + "-" + s.name(p)[:16]
+	p.Id = s.gen.config() + "-" + s.name(p)[:16]
 	return p
 }
 

@@ -58,6 +58,8 @@ type Service struct {
 	clock  func() time.Time
 	random io.Reader
 
+	// began is when this process did.
+	began       time.Time
 	directory   *directory
 	bell        bell
 	notes       notes
@@ -97,6 +99,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.began = s.clock()
+	s.directory.began = s.began
 	if err := s.adopt(ctx); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,20 +40,35 @@ func GenerationRefused(ctx context.Context, kept store.Store, why string) error 
 	return s.note(ctx, Event{Kind: "generation-refused", Actor: itself.Name, Message: why})
 }
 
-// secretsGiven records, before they leave, that a host gets the values of its role's secrets: once for each set of values.
-func (s *Service) secretsGiven(ctx context.Context, id hosts.ID, resp *syncv1.SyncResponse) error {
-	set := resp.Directive.GetInstall().GetSecretsId()
-	if set == "" {
+// keptGiven bounds the plans that are remembered of one attempt; a host is told of another when a roster changes under way.
+const keptGiven = 8
+
+// planGiven records, before it leaves, which plan a resident host is given, and that a host gets the values of its role's
+// secrets: once for each plan, and once for each set of values.
+func (s *Service) planGiven(ctx context.Context, id hosts.ID, resp *syncv1.SyncResponse) error {
+	plan := resp.Directive.GetInstall()
+	if plan == nil {
 		return nil
 	}
-	if h, err := s.record(ctx, id); err != nil || h.Secrets == set {
+	known := func(h hosts.Host) (given, secrets bool) {
+		return !s.gen.g.Resident || slices.Contains(h.Given, plan.Id), plan.SecretsId == "" || h.Secrets == plan.SecretsId
+	}
+	h, err := s.record(ctx, id)
+	if err != nil {
 		return err
 	}
+	if given, secrets := known(h); given && secrets {
+		return nil
+	}
 	return s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
-		if h.Secrets == set {
+		given, secrets := known(*h)
+		if !given {
+			h.Given = append(h.Given[max(0, len(h.Given)-keptGiven+1):len(h.Given):len(h.Given)], plan.Id)
+		}
+		if secrets {
 			return nil
 		}
-		h.Secrets = set
+		h.Secrets = plan.SecretsId
 		var names []string
 		for _, secret := range s.gen.secrets[h.Role] {
 			names = append(names, secret.Name)

@@ -25,6 +25,9 @@ func (s *Service) apart(roster roles.Roster, m roles.Member, role roles.Role, d 
 	if role.Spread == nil || operator != "" || d.Place >= 0 {
 		return nil
 	}
+	if err := role.Outside(m); err != nil {
+		return err
+	}
 	known := slices.Clone(role.Zones)
 	for _, l := range s.gen.g.Hosts {
 		if v := l.Labels[role.Spread.Label]; v != "" && l.Role == role.Name && !slices.Contains(known, v) {

@@ -226,9 +226,12 @@ func (s *Service) message(e entry) *operatorv1.Host {
 }
 
 func (s *Service) replacedWords(h hosts.Host) string {
-	by, err := s.directory.get(string(h.Successor))
-	if err != nil {
-		return "replaced; it uninstalls as soon as it is heard of"
+	words := "replaced"
+	if by, err := s.directory.get(string(h.Successor)); err == nil {
+		words += " by " + by.host.Facts.Name
 	}
-	return "replaced by " + by.host.Facts.Name + "; it uninstalls as soon as it is heard of"
+	if h.Failed != nil {
+		return words + "; it cannot uninstall: " + h.Failed.Message
+	}
+	return words + "; it uninstalls as soon as it is heard of"
 }

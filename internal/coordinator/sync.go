@@ -45,7 +45,7 @@ func (s *Service) Sync(ctx context.Context, who Caller, req *syncv1.SyncRequest)
 			continue
 		}
 		if over || resp.Directive.Id != req.Following {
-			return resp, errors.Join(s.secretsGiven(ctx, id, resp), s.letGo(ctx, id, resp))
+			return resp, errors.Join(s.planGiven(ctx, id, resp), s.letGo(ctx, id, resp))
 		}
 		select {
 		case <-own:
@@ -72,6 +72,7 @@ func (s *Service) answer(ctx context.Context, who Caller) (resp *syncv1.SyncResp
 		}
 		resp.Acknowledged = h.Acknowledged
 		moveOn = nil
+		behind := ""
 		switch h.Phase {
 		case hosts.Enrolled:
 			if _, err := s.place(r, h, ""); err == nil {
@@ -84,12 +85,11 @@ func (s *Service) answer(ctx context.Context, who Caller) (resp *syncv1.SyncResp
 			}
 			if yes && why == "" {
 				moveOn = s.turn
-			} else if yes {
-				s.directory.waits(h.Role, h.ID)
 			}
+			behind = why
 		}
 		s.tellTrust(resp, h, who)
-		resp.Directive, err = s.direct(r, h)
+		resp.Directive, err = s.direct(r, h, behind)
 		return err
 	})
 	resp.Now = timestamppb.New(s.clock())
@@ -106,7 +106,7 @@ func (s *Service) observe(ctx context.Context, who Caller, req *syncv1.SyncReque
 	if err != nil {
 		return err
 	}
-	var done, ended bool
+	var ended bool
 	var odd []Event
 	if news(before, req) {
 		err := s.change(ctx, id, func(w store.Writer, h *hosts.Host) error {
@@ -126,7 +126,6 @@ func (s *Service) observe(ctx context.Context, who Caller, req *syncv1.SyncReque
 			impossible, err := s.takePhase(w, h, req.Observed)
 			odd = append(odd, impossible...)
 			ended = was != h.Phase && h.Phase == hosts.Done
-			done = ended && s.gen.awaited[h.Role]
 			return err
 		})
 		if err != nil {
@@ -139,10 +138,8 @@ func (s *Service) observe(ctx context.Context, who Caller, req *syncv1.SyncReque
 		}
 	}
 	s.directory.heard(id, s.clock(), observedSafe(req.Observed))
-	if done {
-		// Roles that come after this one may wait for it.
-		s.bell.ringAll()
-	} else if ended && s.gen.g.Resident {
+	if ended {
+		s.release(before.Role)
 		s.wake(before.Role)
 	}
 	return nil
@@ -192,7 +189,16 @@ func (s *Service) takePhase(w store.Writer, h *hosts.Host, o *syncv1.Observed) (
 	switch phase {
 	case hosts.Done:
 		h.Done, h.Resident = now, s.gen.g.Resident
-		return nil, s.event(w, Event{Kind: "done", Host: h.ID, Message: fmt.Sprintf("%s is installed as %s", h.Facts.Name, h.Role)})
+		if h.Resident && !slices.Contains(h.Given, h.PlanID) {
+			// Else whoever says another plan each time would follow for ever.
+			odd = []Event{{Kind: "impossible-plan", Host: h.ID,
+				Message: fmt.Sprintf("%s says that it is done with the plan %q, which it was not given", h.Facts.Name, h.PlanID)}}
+			h.PlanID = ""
+			if n := len(h.Given); n > 0 {
+				h.PlanID = h.Given[n-1]
+			}
+		}
+		return odd, s.event(w, Event{Kind: "done", Host: h.ID, Message: fmt.Sprintf("%s is installed as %s", h.Facts.Name, h.Role)})
 	case hosts.Removed:
 		return nil, errors.Join(dropReports(w, h.ID, h.Acknowledged),
 			s.event(w, Event{Kind: "removed", Host: h.ID, Message: h.Facts.Name + " has uninstalled what it had"}))

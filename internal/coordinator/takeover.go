@@ -26,11 +26,34 @@ func (s *Service) overdue(r store.Reader, role roles.Role, roster roles.Roster) 
 		if err != nil {
 			return "", err
 		}
-		heard, steady := s.directory.lastHeard(m.Host)
+		if h.PlanID != "" && configOf(h.PlanID) != s.gen.config() {
+			return "", nil // a new member would be of another config, and the others would not be told of it
+		}
+		_, steady := s.directory.lastHeard(m.Host)
 		done := h.Phase == hosts.Done
-		standings[i] = roles.Standing{Host: m.Host, Heard: heard, Steady: steady, Done: done, Silent: done && !h.Resident}
+		standings[i] = roles.Standing{
+			Host: m.Host, Heard: s.heardOf(h), Steady: steady, Done: done, Silent: done && !h.Resident || h.Quarantine != nil,
+		}
 	}
 	return roles.Overdue(standings, role.TakeOver, s.clock()), nil
+}
+
+// givenUp says whether a host is a member whose place may be taken over.
+func (s *Service) givenUp(r store.Reader, id hosts.ID) (bool, error) {
+	h, err := getHost(r, id)
+	if err != nil {
+		return false, err
+	}
+	role, ok := s.gen.spec.Role(h.Role)
+	if !ok || role.TakeOver == 0 {
+		return false, nil
+	}
+	roster, err := s.roster(r, role.Name)
+	if err != nil {
+		return false, err
+	}
+	overdue, err := s.overdue(r, role, roster)
+	return overdue == id, err
 }
 
 // supersede lets the member go whose place another host has been given, in the transaction that gives it. Where there is a
@@ -46,14 +69,18 @@ func (s *Service) supersede(w store.Writer, id hosts.ID, by hosts.Host, actor Ac
 	h.Successor, h.PhaseSince, h.Role, h.Index, h.Failed = by.ID, s.clock(), "", 0, nil
 	h.Phase = hosts.Uninstalling
 	h.Attempt++ // what it still says of its installation is history
-	if h.Quarantine != nil || h.Installed() && !h.Resident {
-		h.Phase = hosts.Removed // nobody calls who could be told anything, or nobody knows who it is
+	if unheard(h) {
+		h.Phase = hosts.Removed
 	}
 	if h.Phase == hosts.Removed {
 		err = dropReports(w, id, h.Acknowledged)
 	}
 	return errors.Join(err, freeAddress(w, h), write(w, keyHosts+string(id), h), s.event(w, e))
 }
+
+// unheard says that nobody will call as this host who could be told anything: its bootstrap agent has left, or nobody knows
+// which machine it is.
+func unheard(h hosts.Host) bool { return h.Quarantine != nil || h.Installed() && !h.Resident }
 
 // freeAddress lets another machine join with the host's address, unless one has done so already.
 func freeAddress(w store.Writer, h hosts.Host) error {
@@ -69,7 +96,7 @@ type Replacement struct {
 	Member, Spare hosts.ID
 	Role          manifest.Role
 	Index         int
-	// Left says that the member's bootstrap agent is gone, so that nobody tells it to uninstall.
+	// Left says that nobody can tell the member to uninstall.
 	Left bool
 }
 
@@ -99,6 +126,9 @@ func (s *Service) Replace(ctx context.Context, actor Actor, name, by string) (Re
 		if h.Phase != hosts.Enrolled {
 			return fault.New(fault.Conflict, "choose a host that waits; coordinator status shows them", "host %s is %s already", h.Facts.Name, h.Phase)
 		}
+		if s.clock().Sub(s.heardOf(*h)) > roles.Fresh {
+			return fault.New(fault.Conflict, "see that it is up and reaches the coordinator, or choose another host that waits", "host %s: %s", h.Facts.Name, s.silence(*h))
+		}
 		roster, err := s.roster(w, role.Name)
 		if err != nil {
 			return err
@@ -115,7 +145,7 @@ func (s *Service) Replace(ctx context.Context, actor Actor, name, by string) (Re
 		if err != nil {
 			return err
 		}
-		out.Left = before.Installed() && !before.Resident
+		out.Left = unheard(before)
 		return errors.Join(
 			write(w, keyRosters+string(role.Name), roster),
 			s.supersede(w, out.Member, *h, actor, "by the operator's word"),
@@ -138,7 +168,9 @@ func (s *Service) superseded(ctx context.Context, member hosts.ID) error {
 // role, it is heard of, and where the role is spread it is not too many of its kind.
 func (s *Service) spareFor(ctx context.Context, role roles.Role, member hosts.ID) (spare hosts.ID, err error) {
 	now := s.clock()
-	waiting := s.directory.find(func(e entry) bool { return e.host.Phase == hosts.Enrolled && now.Sub(e.seen) <= roles.Fresh })
+	waiting := s.directory.find(func(e entry) bool {
+		return e.host.Phase == hosts.Enrolled && e.host.Quarantine == nil && now.Sub(e.seen) <= roles.Fresh
+	})
 	slices.SortFunc(waiting, func(a, b hosts.Host) int {
 		return cmp.Or(a.Enrolled.Compare(b.Enrolled), cmp.Compare(a.ID, b.ID))
 	})
@@ -175,8 +207,19 @@ func (s *Service) spareFor(ctx context.Context, role roles.Role, member hosts.ID
 	return spare, nil
 }
 
-// silence says for how long nothing was heard of a host, in words.
-func (s *Service) silence(id hosts.ID) string {
-	heard, _ := s.directory.lastHeard(id)
-	return fmt.Sprintf("it was not heard of for %v", s.clock().Sub(heard).Round(time.Second))
+// heardOf is when a host was heard of last. Before it has called at all since this process began, that counts as a sign of
+// life, and so does what put it where it stands: nobody has waited for it any longer.
+func (s *Service) heardOf(h hosts.Host) time.Time {
+	heard, _ := s.directory.lastHeard(h.ID)
+	for _, t := range []time.Time{s.began, h.Enrolled, h.PhaseSince} {
+		if t.After(heard) {
+			heard = t
+		}
+	}
+	return heard
+}
+
+// silence says for how long nothing was heard of a host.
+func (s *Service) silence(h hosts.Host) string {
+	return fmt.Sprintf("it was not heard of for %v", s.clock().Sub(s.heardOf(h)).Round(time.Second))
 }

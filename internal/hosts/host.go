@@ -50,6 +50,8 @@ type Host struct {
 
 	// Resident says that the host is done and keeps its bootstrap agent, so that silence means trouble.
 	Resident bool `json:"resident,omitempty"`
+	// Given are the plans to install that a resident host was given in this attempt, the newest last.
+	Given []string `json:"given,omitempty"`
 	// Successor is the host that was given this one's place in a counted role.
 	Successor ID `json:"successor,omitempty"`
 

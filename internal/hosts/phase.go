@@ -70,6 +70,15 @@ func Observe(from, to Phase) (Phase, error) {
 	return from, &ErrTransition{From: from, To: to}
 }
 
+// Planned says whether a host in this phase is given a plan, or waits for one.
+func (p Phase) Planned() bool {
+	switch p {
+	case Assigned, Preflight, Ready, Fetching, Installing, Starting, Postflight:
+		return true
+	}
+	return false
+}
+
 // Busy says whether a host in this phase works on its plan, so that silence means trouble.
 func (p Phase) Busy() bool {
 	switch p {

@@ -1,7 +1,9 @@
 package roles
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"muster/internal/manifest"
@@ -25,6 +27,19 @@ func (r Roster) Apart(m Member, s manifest.Spread, known []string) error {
 		return nil
 	}
 	return &SpreadError{Label: s.Label, Value: m.Domain, Have: have, Most: most}
+}
+
+// Outside says in a sentence that the member is in none of the zones that the role is spread over; nil if it is in one or no
+// zones are said.
+func (r Role) Outside(m Member) error {
+	if len(r.Zones) == 0 || slices.Contains(r.Zones, m.Domain) {
+		return nil
+	}
+	where := "its zone is " + m.Domain
+	if m.Domain == "" {
+		where = "it says no zone"
+	}
+	return errors.New(where + ", and the role is spread over " + strings.Join(r.Zones, ", "))
 }
 
 // share is the most members that may have the same value: as the bundle says, or else what falls to each of the values

@@ -6,15 +6,17 @@ import (
 	"muster/internal/hosts"
 )
 
-// Fresh is how recently a host was heard of that is taken to be well: a host that only waits calls every half minute.
-const Fresh = time.Minute
+// Fresh is how recently a host was heard of that is taken to be well. A host that only waits calls every 25 seconds, and knows
+// after 40 that an answer is lost: one that is lost is no sign of trouble.
+const Fresh = 90 * time.Second
 
 // Standing is how one member of a counted role is, as far as it is known.
 type Standing struct {
 	Host hosts.ID
 	// Heard is when it called last, Steady since when it has called without a gap of more than Fresh; zero if never.
 	Heard, Steady time.Time
-	// Done says that it is installed, Silent that it may be so without being heard of: its bootstrap agent has left.
+	// Done says that it is installed, Silent that it may be so without being heard of: its bootstrap agent has left, or its
+	// calls are denied.
 	Done, Silent bool
 }
 

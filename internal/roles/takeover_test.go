@@ -47,7 +47,7 @@ func TestOverdue(t *testing.T) {
 		{"nobody, where the coordinator was cut off from the others too", []roles.Standing{since(well("a"), time.Minute), gone("b", time.Hour), well("c")}, ""},
 		{"one of five, though one of the others has just come back", []roles.Standing{since(well("a"), time.Minute), gone("b", time.Hour), well("c"), well("d"), well("e")}, "b"},
 		{"nobody while another is not done", []roles.Standing{joining(well("a")), gone("b", time.Hour), well("c"), well("d"), well("e")}, ""},
-		{"nobody while another has been silent for a moment and the rest is no majority", []roles.Standing{gone("a", 2*time.Minute), gone("b", time.Hour), well("c")}, ""},
+		{"nobody while another has been silent for a while and the rest is no majority", []roles.Standing{gone("a", 2*time.Minute), gone("b", time.Hour), well("c")}, ""},
 		{"nobody while a place is free", []roles.Standing{well("a"), gone("b", time.Hour), {}}, ""},
 		{"nobody whose bootstrap agent has left", []roles.Standing{well("a"), left("b"), well("c")}, ""},
 		{"nobody, where the bootstrap agents of the others have left", []roles.Standing{left("a"), gone("b", time.Hour), left("c")}, ""},

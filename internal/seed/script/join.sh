@@ -1,6 +1,7 @@
-# Run again, as at each boot, it leaves an installation alone. One that an image brought was made for another instance.
+# Run again, as at each boot, it leaves an installation alone, and a bootstrap agent that is there with it goes on by itself.
+# One that an image brought was made for another instance.
 installed() {
-	[ ! -e /var/lib/bootstrap-agent ] && cmp -s "/opt/$cluster/instance" /var/lib/cloud/data/instance-id
+	[ -e "/opt/$cluster/current" ] && cmp -s "/opt/$cluster/instance" /var/lib/cloud/data/instance-id
 }
 
 main() {

@@ -95,7 +95,7 @@ delay=$((delay<16?delay*2:30))
 done
 }
 installed() {
-[ ! -e /var/lib/bootstrap-agent ]&&cmp -s "/opt/$cluster/instance" /var/lib/cloud/data/instance-id
+[ -e "/opt/$cluster/current" ]&&cmp -s "/opt/$cluster/instance" /var/lib/cloud/data/instance-id
 }
 main() {
 umask 077
