@@ -89,7 +89,7 @@ func TestMisbehavingHosts(t *testing.T) {
 			}},
 		{name: "one that is no Linux", class: Architecture, message: "FreeBSD",
 			host: func(h *fakeHost) {
-				h.session = func(c ssh.Channel) { say(c, "host FreeBSD amd64 has= unpacks="); <-h.over }
+				h.session = func(c ssh.Channel) { say(c, "host FreeBSD amd64 has= unpacks= fetches="); <-h.over }
 			}},
 	}
 	for _, c := range cases {
