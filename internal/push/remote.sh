@@ -11,7 +11,8 @@ fetch_limit=$((time_limit / 3 + 1))
 newline="
 "
 
-say() { printf "muster-push: %s\n" "$*"; }
+# What was printed before may lack the end of its line.
+say() { printf "\nmuster-push: %s\n" "$*"; }
 
 fail() {
 	say "failed $*"
@@ -143,8 +144,8 @@ get() {
 	unset http_proxy all_proxy ALL_PROXY
 	exec >"$agent" 3<&-
 	case $way in
-	curl) exec curl -q -gfsS --noproxy "*" --connect-timeout 3 --speed-limit 10000 --speed-time 10 --max-time "$fetch_limit" "$1" ;;
-	wget) exec $limit wget -q -T 3 -t 1 -O - "$1" ;;
+	curl) exec curl -q -gfsS --noproxy "*" --connect-timeout 3 --speed-limit 10000 --speed-time 5 --max-time "$fetch_limit" "$1" ;;
+	wget) exec $limit wget -q $patience -O - "$1" ;;
 	python3) exec $limit python3 -I -c "import sys, urllib.request as u
 try: sys.stdout.buffer.write(u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=3).read(int(sys.argv[2]) + 1))
 except Exception as e: sys.exit(str(e))" "$1" "$agent_size" ;;
@@ -153,11 +154,17 @@ except Exception as e: sys.exit(str(e))" "$1" "$agent_size" ;;
 
 fetch() {
 	why=
-	limit=
+	limit= patience="-T 3 -t 1"
 	# The others take any time, or don't know how to say how long.
 	[ "$way" = curl ] || ! timeout 1 true 2>/dev/null || limit="timeout $fetch_limit"
 	for source in $sources; do
-		if ! run get "$source/$blob"; then
+		run get "$source/$blob"
+		# -T crashes the wget of Debian's static busybox.
+		if [ "$rc" -eq 139 ] && [ -n "$patience" ]; then
+			patience=
+			run get "$source/$blob"
+		fi
+		if [ "$rc" -ne 0 ]; then
 			why="$why$source: $way ended with $rc, "
 		elif genuine; then
 			return 0
