@@ -286,3 +286,33 @@ func TestASourceMustBeAURL(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// The script knows no shell but /bin/sh, and that is dash, bash or busybox.
+func TestEveryShellServesBothWays(t *testing.T) {
+	agent := shellAgent("true", 3_000_001)
+	for _, shell := range []string{"bash", "dash", "busybox"} {
+		program, err := exec.LookPath(shell)
+		if err != nil {
+			t.Log("SKIPPED: A HOST WITH " + shell + " AS /bin/sh IS NOT TESTED: install it")
+			continue
+		}
+		for _, there := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, the source is there: %t", shell, there), func(t *testing.T) {
+				before := leftovers(t)
+				s := startSSHDWith(t, "mount --bind "+program+" $(readlink -f /bin/sh)\n")
+				s.unprivileged(sudoWorks)
+				opts := s.options(agent)
+				opts.Sources = []string{fmt.Sprintf("http://127.0.0.1:%d", freePort(t))}
+				url, fetched := agentSource(t, agent)
+				if there {
+					opts.Sources = append(opts.Sources, url)
+				}
+				r := s.push(opts)
+				if r.Err != nil || (r.Note == "") != there || (fetched.Load() == 1) != there {
+					t.Errorf("%v, note %q, fetched %d times", r.Err, r.Note, fetched.Load())
+				}
+				nothingLeft(t, before)
+			})
+		}
+	}
+}
