@@ -141,7 +141,7 @@ choose_directory() {
 get() {
 	ulimit -c 0
 	ulimit -f $((agent_size / 512 + 1))
-	unset http_proxy all_proxy ALL_PROXY
+	unset http_proxy https_proxy all_proxy ALL_PROXY
 	exec >"$agent" 3<&-
 	case $way in
 	curl) exec curl -q -gfsS --noproxy "*" --connect-timeout 3 --speed-limit 10000 --speed-time 5 --max-time "$fetch_limit" "$1" ;;
