@@ -27,6 +27,7 @@ type pushFlags struct {
 	concurrency                              int
 	connectTimeout, hostTimeout, idleTimeout time.Duration
 	uploadLimit                              string
+	noFetch                                  bool
 	retryFailed                              bool
 	ttl                                      time.Duration
 	labels                                   map[string]string
@@ -52,6 +53,7 @@ func (f *pushFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.sudoFD, "sudo-fd", -1, "read sudo's password from this file descriptor, one line")
 	flags.IntVar(&f.concurrency, "concurrency", 100, "hosts at the same time")
 	flags.StringVar(&f.uploadLimit, "upload-limit", "", "bytes a second to all hosts together, such as 10M (default: no limit)")
+	flags.BoolVar(&f.noFetch, "no-fetch", false, "send the bootstrap agent over SSH to all hosts; otherwise near ones fetch it from the coordinator over HTTP")
 	flags.DurationVar(&f.connectTimeout, "connect-timeout", 20*time.Second, "for connecting and logging in to one host")
 	flags.DurationVar(&f.idleTimeout, "idle-timeout", 30*time.Second, "how long a host may send nothing at all")
 	flags.DurationVar(&f.hostTimeout, "host-timeout", 0, "for everything with one host (default 3m, longer with --upload-limit)")
@@ -259,6 +261,9 @@ func (f *pushFlags) options(m pushMaterial, l *logins, limit int64) (push.Option
 		Agents: make(map[manifest.Arch]push.Binary), KnownHosts: l.knownHosts, AcceptNewHostKeys: f.acceptNew,
 		SudoPassword: l.sudo, Concurrency: f.concurrency, UploadLimit: limit,
 		ConnectTimeout: f.connectTimeout, HostTimeout: f.hostTimeout, IdleTimeout: f.idleTimeout,
+	}
+	if !f.noFetch {
+		options.Sources = m.sources
 	}
 	var closers []io.Closer
 	closeAll := func() {

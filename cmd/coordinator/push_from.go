@@ -15,13 +15,16 @@ import (
 	"muster/internal/fault"
 	"muster/internal/fetch"
 	"muster/internal/manifest"
+	"muster/internal/seed/script"
 	operatorv1 "muster/proto/muster/operator/v1"
 )
 
-// pushMaterial is what a push needs beside the seeds: what cluster.yaml says about it, and the agents' files.
+// pushMaterial is what a push needs beside the seeds: what cluster.yaml says about it, the agents' files, and where hosts
+// can fetch them.
 type pushMaterial struct {
 	generation *manifest.Generation // its Hosts, SSH and Agents
 	agentPath  func(manifest.Blob) string
+	sources    []string
 }
 
 // materialHere takes it from the state of the coordinator on this machine.
@@ -32,7 +35,11 @@ func materialHere(cmd *cobra.Command) (pushMaterial, error) {
 		return pushMaterial{}, fault.New(fault.Unavailable, "start it with: coordinator serve; or name its state directory with --state; from another machine: --coordinator HOST:PORT",
 			"no coordinator has served from %s yet", statePath(cmd, "")).Because(err)
 	}
-	return pushMaterial{generation, func(b manifest.Blob) string { return filepath.Join(dir, manifest.BlobPath(b.Digest)) }}, nil
+	sources, err := script.Sources(generation)
+	if err != nil {
+		return pushMaterial{}, err
+	}
+	return pushMaterial{generation, func(b manifest.Blob) string { return filepath.Join(dir, manifest.BlobPath(b.Digest)) }, sources}, nil
 }
 
 // agentsTimeout bounds the fetch of the agents, agentsPatience how long it may bring nothing.
@@ -80,6 +87,7 @@ func materialThere(ctx context.Context, client operatorv1.OperatorServiceClient)
 		}
 		m.generation.Agents[manifest.Arch(arch)] = blob
 	}
+	m.sources = needs.Sources
 	m.agentPath = func(b manifest.Blob) string { return filepath.Join(dir, string(b.Digest)) }
 	return m, nil
 }

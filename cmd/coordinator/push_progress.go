@@ -54,6 +54,9 @@ func (p *pushProgress) event(e push.Event) {
 		h.keyTold = true
 		p.line("%s: host key %s recorded", name, e.NewHostKey)
 	}
+	if e.Note != "" {
+		p.line("%s: %s", name, show.Safe(e.Note, 500))
+	}
 	h.step = e.Step
 	if e.Bytes > h.sent {
 		p.sent += e.Bytes - h.sent
@@ -104,7 +107,7 @@ func (p *pushProgress) status(now time.Time, width int) string {
 	if p.failed > 0 {
 		parts = append(parts, strconv.Itoa(p.failed)+" failed")
 	}
-	for _, s := range []push.Step{push.Connecting, push.Authenticating, push.Uploading, push.Starting} {
+	for _, s := range []push.Step{push.Connecting, push.Authenticating, push.Uploading, push.Fetching, push.Starting} {
 		if counts[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
 		}
@@ -183,9 +186,11 @@ type pushHostReport struct {
 	// Retry says that the same push may succeed later without anybody changing anything.
 	Retry bool `json:"retry"`
 	// NewHostKey was not known before, and is trusted from now on.
-	NewHostKey string             `json:"new_host_key"`
-	Seconds    float64            `json:"seconds"`
-	Steps      map[string]float64 `json:"steps"`
+	NewHostKey string `json:"new_host_key"`
+	// Note is what to know of a host that was pushed to all the same, such as that it can't fetch from the coordinator.
+	Note    string             `json:"note"`
+	Seconds float64            `json:"seconds"`
+	Steps   map[string]float64 `json:"steps"`
 }
 
 func (p *pushed) write(out io.Writer, format show.Format) error {
@@ -193,7 +198,7 @@ func (p *pushed) write(out io.Writer, format show.Format) error {
 	for i, r := range p.results {
 		h := pushHostReport{
 			Host: p.targets[i].Host, Address: r.Target.Address, Port: cmp.Or(r.Target.Port, 22), Role: string(p.targets[i].Role),
-			Result: string(push.Pushed), NewHostKey: r.NewHostKey, Seconds: r.Took.Seconds(), Steps: make(map[string]float64),
+			Result: string(push.Pushed), NewHostKey: r.NewHostKey, Note: r.Note, Seconds: r.Took.Seconds(), Steps: make(map[string]float64),
 		}
 		for _, s := range r.Steps {
 			h.Steps[string(s.Step)] = s.Took.Seconds()

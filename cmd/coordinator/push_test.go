@@ -29,7 +29,7 @@ func pushEvents() []push.Event {
 	failure := &push.Error{Class: push.AuthRefused, Message: "the host refuses\x1b[2J the login", Remedy: "name a key\nwith --identity"}
 	return []push.Event{
 		{Target: a, Step: push.Connecting}, {Target: b, Step: push.Connecting}, {Target: c, Step: push.Connecting},
-		{Target: a, Step: push.Uploading, Bytes: 5, Total: 10}, {Target: b, Step: push.Authenticating, NewHostKey: "SHA256:abc"},
+		{Target: a, Step: push.Uploading, Bytes: 5, Total: 10}, {Target: a, Step: push.Fetching, Note: "it can't fetch\x1b[2J"}, {Target: b, Step: push.Authenticating, NewHostKey: "SHA256:abc"},
 		{Target: a, Step: push.Pushed, Took: 1234567 * time.Microsecond},
 		{Target: c, Step: push.Failed, Err: failure, Took: time.Second},
 		{Target: b, Step: push.Pushed, Took: 2 * time.Second},
@@ -53,7 +53,8 @@ func TestAPushIsToldLineByLineWhereThereIsNoTerminal(t *testing.T) {
 	}
 	p.end()
 	p.summary(pushResults())
-	const want = `10.0.0.2: host key SHA256:abc recorded
+	const want = `10.0.0.1: it can't fetch\x1b[2J
+10.0.0.2: host key SHA256:abc recorded
 10.0.0.1: pushed in 1.235s
 10.0.0.3: failed (auth): the host refuses\x1b[2J the login
 10.0.0.2: pushed in 2s

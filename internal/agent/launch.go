@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 
 	"muster/internal/durable"
@@ -52,10 +53,6 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	program, err := os.ReadFile(self)
-	if err != nil {
-		return "", err
-	}
 	if err := durable.MkdirAll(l.State(), 0o700); err != nil {
 		return "", localFault(err)
 	}
@@ -72,7 +69,7 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 		return "", localFault(err)
 	}
 	if self != l.binary() {
-		if err := durable.WriteFile(l.binary(), program, 0o700); err != nil {
+		if err := durable.CopyFile(self, l.binary(), 0o700); err != nil {
 			return "", localFault(err)
 		}
 	}
@@ -87,8 +84,8 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 	sd := systemd{l}
 	// A unit that is new is read when it is started. Reading all units anew is what would take longest here, so that is
 	// left to a unit that systemd may know as another.
-	if err := sd.enableUnread(ctx, UnitName); err != nil {
-		return "", systemdFault(err)
+	if err := enableAgent(l); err != nil {
+		return "", localFault(err)
 	}
 	if stale {
 		if err := sd.reload(ctx); err != nil {
@@ -99,6 +96,14 @@ func Launch(ctx context.Context, l Layout, seedText []byte) (string, error) {
 		return "", systemdFault(err)
 	}
 	return "the bootstrap agent is started", nil
+}
+
+// enableAgent is systemctl enable --no-reload without a process: the link is what that would make.
+func enableAgent(l Layout) error {
+	if err := durable.MkdirAll(filepath.Dir(l.wanted()), 0o755); err != nil {
+		return err
+	}
+	return durable.Symlink(filepath.Join("/etc/systemd/system", UnitName), l.wanted())
 }
 
 // forgetCertificate makes the agent enrol with the new seed. With the same key it is the same host again; one that an

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,7 +89,10 @@ func TestLaunchPutsTheAgentIntoPlaceAndStartsIt(t *testing.T) {
 	if read(t, l.binary()) != read(t, self) || read(t, l.seed()) != string(text) {
 		t.Error("the program or the seed is another")
 	}
-	if got, want := calls(t, l), []string{"enable --no-reload bootstrap-agent.service", "restart --no-block bootstrap-agent.service"}; !slices.Equal(got, want) {
+	if to, err := os.Readlink(l.wanted()); err != nil || to != "/etc/systemd/system/bootstrap-agent.service" {
+		t.Errorf("the unit is enabled by a link to %q, %v", to, err)
+	}
+	if got, want := calls(t, l), []string{"restart --no-block bootstrap-agent.service"}; !slices.Equal(got, want) {
 		t.Errorf("systemctl was called with %q, want %q", got, want)
 	}
 }
@@ -99,8 +103,8 @@ func TestLaunchHasSystemdReadAUnitAnewThatWasAnother(t *testing.T) {
 	l := newRoot(t)
 	must(t, os.WriteFile(l.unit(), []byte("[Service]\nExecStart=/bin/old\n"), 0o644))
 	for _, want := range [][]string{
-		{"enable --no-reload bootstrap-agent.service", "daemon-reload", "restart --no-block bootstrap-agent.service"},
-		{"enable --no-reload bootstrap-agent.service", "restart --no-block bootstrap-agent.service"},
+		{"daemon-reload", "restart --no-block bootstrap-agent.service"},
+		{"restart --no-block bootstrap-agent.service"},
 	} {
 		before := len(calls(t, l))
 		_, err := Launch(t.Context(), l, s.seed("loner"))
@@ -201,10 +205,37 @@ func TestLaunchMendsADamagedSeedAndIdentity(t *testing.T) {
 	stored(t, l)
 }
 
+// Whatever systemctl enable would make: the real one shows it, in a root of its own.
+func TestLaunchEnablesTheUnitAsSystemctlDoes(t *testing.T) {
+	systemctl, err := exec.LookPath("systemctl")
+	if err != nil {
+		t.Skip("SKIPPED: ENABLING IS NOT COMPARED WITH systemctl: it is missing")
+	}
+	by, launched := newRoot(t), newRoot(t)
+	must(t, os.WriteFile(by.unit(), unitText, 0o644))
+	if out, err := exec.Command(systemctl, "--root="+by.at(), "enable", UnitName).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for range 2 {
+		must(t, enableAgent(launched))
+		want, err := os.Readlink(by.wanted())
+		must(t, err)
+		if got, err := os.Readlink(launched.wanted()); err != nil || got != want {
+			t.Errorf("the link leads to %q, systemctl's to %q: %v", got, want, err)
+		}
+	}
+	found, err := filepath.Glob(by.units("*.wants", "*"))
+	must(t, err)
+	if !slices.Equal(found, []string{by.wanted()}) {
+		t.Errorf("systemctl made %q", found)
+	}
+}
+
 func TestLaunchSaysWhatSystemdSays(t *testing.T) {
 	s := newSite(t)
-	for _, verb := range []string{"enable", "restart"} {
+	for _, verb := range []string{"daemon-reload", "restart"} {
 		l := newRoot(t)
+		must(t, os.WriteFile(l.unit(), []byte("[Service]\nExecStart=/bin/old\n"), 0o644)) // to be read anew
 		mend := tell(t, l, "fails", verb)
 		_, err := Launch(t.Context(), l, s.seed("loner"))
 		wantFault(t, err, fault.Unavailable, "systemctl "+verb)

@@ -62,12 +62,6 @@ func (s systemd) enable(ctx context.Context, unit string) error {
 	return err
 }
 
-// enableUnread is enable for the next boot alone: systemd reads nothing now.
-func (s systemd) enableUnread(ctx context.Context, unit string) error {
-	_, err := s.run(ctx, "enable", "--no-reload", unit)
-	return err
-}
-
 func (s systemd) disable(ctx context.Context, unit string) error {
 	_, err := s.run(ctx, "disable", unit)
 	return err

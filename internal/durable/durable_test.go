@@ -57,6 +57,24 @@ func TestWriteFileReplacesALinkInsteadOfFollowingIt(t *testing.T) {
 	wantContent(t, path, "new")
 }
 
+func TestCopyFileReplacesWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	from, path := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	content := bytes.Repeat([]byte("content"), 300_000)
+	must(t, os.WriteFile(from, content, 0o400))
+	must(t, os.WriteFile(path, []byte("old"), 0o644))
+	must(t, durable.CopyFile(from, path, 0o700))
+	wantContent(t, path, string(content))
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := durable.CopyFile(from+"x", path, 0o700); err == nil || !strings.Contains(err.Error(), "fromx") {
+		t.Errorf("a copy of nothing: %v", err)
+	}
+	wantContent(t, path, string(content))
+	wantNames(t, dir, "from", "to")
+}
+
 func TestFailuresLeaveNothingBehindAndNameThePath(t *testing.T) {
 	dir := t.TempDir()
 	occupied := filepath.Join(dir, "occupied")

@@ -266,12 +266,17 @@ func TestEveryClassIsExplained(t *testing.T) {
 }
 
 func TestTheCommandSuitsEveryLoginShell(t *testing.T) {
-	for _, text := range []string{command(scriptSize()), ttyCommand("sudo -n", "/var/tmp/muster-push-X/bootstrap-agent", "/var/tmp/muster-push-X")} {
+	sources := []string{"http://10.0.0.1:8080", "http://[fd00::1]:8080"}
+	size := scriptSize(Seed(testSeed), sources)
+	for _, text := range []string{command(size), ttyCommand("sudo -n", "/var/tmp/muster-push-X/bootstrap-agent", "/var/tmp/muster-push-X")} {
 		if strings.ContainsAny(text, "\n!\\`") || strings.Count(text, "'") != 2 {
 			t.Errorf("needs more than one pair of quotes: %s", text)
 		}
 	}
-	if got := len(scriptFor(delivery{agent: binaryOf(make([]byte, 10)), packing: "zstd", wireSize: 1 << 40}, Seed(testSeed), rand.Text(), 1e15)); got != scriptSize() {
-		t.Errorf("the script has %d bytes, announced are %d", got, scriptSize())
+	agent := binaryOf(make([]byte, 10))
+	for _, d := range []delivery{{agent: agent, packing: "zstd", wireSize: 1 << 40}, {agent: agent, fetcher: "python3"}, {agent: agent, there: true}} {
+		if got := len(scriptFor(d, Seed(testSeed), sources, rand.Text(), 1e15)); got != size {
+			t.Errorf("the script has %d bytes, announced are %d", got, size)
+		}
 	}
 }

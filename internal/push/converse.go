@@ -20,14 +20,14 @@ const remoteGrace = 30 * time.Second
 // conversation is the one channel with the script.
 type conversation struct {
 	host    *host
+	conn    *connection
 	client  *ssh.Client
 	channel ssh.Channel
 	replies *replies
 	out     *transcript
 	token   string
+	unpacks []string
 	deliver delivery
-	rtt     time.Duration
-	total   int64
 	greeted bool // the script said its first word
 
 	uploads   sync.WaitGroup
@@ -39,7 +39,7 @@ type conversation struct {
 // converse runs the script on the host, from the first word to the last.
 func (h *host) converse(ctx context.Context, conn *connection) *Error {
 	client := conn.Client
-	c := &conversation{host: h, client: client, out: &transcript{secret: h.opts.SudoPassword}, token: rand.Text(), rtt: conn.live.rtt()}
+	c := &conversation{host: h, conn: conn, client: client, out: &transcript{secret: h.opts.SudoPassword}, token: rand.Text()}
 	err := c.run(ctx)
 	_ = client.Close() // also ends the goroutines below; all that matters was said
 	c.uploads.Wait()
@@ -56,6 +56,9 @@ func (h *host) converse(ctx context.Context, conn *connection) *Error {
 
 func (c *conversation) run(ctx context.Context) *Error {
 	c.host.enter(Uploading, nil)
+	if !c.near() {
+		c.host.run.packEarly() // while the session opens
+	}
 	if err := c.open(); err != nil {
 		return err
 	}
@@ -69,7 +72,11 @@ func (c *conversation) run(ctx context.Context) *Error {
 	}
 	c.greeted = true
 	c.upload(ctx, content)
-	if _, err = c.expect("starting"); err != nil {
+	if c.deliver.fetcher != "" {
+		if err = c.fetched(ctx); err != nil {
+			return err
+		}
+	} else if _, err = c.expect("starting"); err != nil {
 		return err
 	}
 	c.uploads.Wait() // over already, unless the host lies; then its deadline ends it
@@ -93,7 +100,7 @@ func (c *conversation) open() *Error {
 	}
 	c.channel = channel
 	c.streams.Go(func() { ssh.DiscardRequests(requests) })
-	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command(scriptSize())}))
+	ok, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{command(scriptSize(c.host.target.Seed, c.host.opts.Sources))}))
 	if err != nil || !ok {
 		return failure(SessionRefused, "the host runs no command for %s", c.host.target.User)
 	}
@@ -165,7 +172,7 @@ func (c *conversation) silence(err error) *Error {
 
 // choose decides what to send from what the host says of itself, and returns the agent's content as it goes on the wire.
 func (c *conversation) choose(words []string) (io.Reader, *Error) {
-	if len(words) != 5 {
+	if len(words) != 6 {
 		return nil, failure(BadOutput, "the host says %s instead of what it is", shorten(printable(strings.Join(words, " "))))
 	}
 	arch, known := archOf(words[1], words[2])
@@ -174,12 +181,25 @@ func (c *conversation) choose(words []string) (io.Reader, *Error) {
 		return nil, failure(Architecture, "the host is %s on %s; there is a bootstrap agent for Linux on %s",
 			shorten(printable(words[1])), shorten(printable(words[2])), c.host.opts.supported())
 	}
-	c.deliver = delivery{agent: agent, wireSize: agent.Size}
-	if has := strings.TrimPrefix(words[3], "has="); has == string(agent.Digest) {
-		c.deliver.wireSize = 0
+	c.deliver = delivery{agent: agent}
+	c.unpacks = strings.Split(strings.TrimPrefix(words[4], "unpacks="), ",")
+	if strings.TrimPrefix(words[3], "has=") == string(agent.Digest) {
+		c.deliver.there = true
 		return strings.NewReader(""), nil
 	}
-	if packing := choosePacking(strings.Split(strings.TrimPrefix(words[4], "unpacks="), ",")); packing != "" && c.worthPacking() {
+	if c.near() && len(c.host.opts.Sources) > 0 {
+		if c.deliver.fetcher = chooseFetcher(strings.Split(strings.TrimPrefix(words[5], "fetches="), ",")); c.deliver.fetcher != "" {
+			return strings.NewReader(""), nil
+		}
+		c.host.note("it has neither curl nor wget nor python3, so the bootstrap agent was sent")
+	}
+	return c.onTheWire()
+}
+
+// onTheWire is the agent as it is sent: packed wherever the host can unpack it, for to receive costs a host more.
+func (c *conversation) onTheWire() (io.Reader, *Error) {
+	agent := c.deliver.agent
+	if packing := choosePacking(c.unpacks); packing != "" {
 		data, err := c.host.run.packs.of(agent, packing)
 		if err != nil {
 			return nil, failure(UploadFailed, "the bootstrap agent can't be read: %w", err).
@@ -188,29 +208,29 @@ func (c *conversation) choose(words []string) (io.Reader, *Error) {
 		c.deliver.packing, c.deliver.wireSize = packing, int64(len(data))
 		return bytes.NewReader(data), nil
 	}
+	c.deliver.wireSize = agent.Size
 	return io.NewSectionReader(agent.Content, 0, agent.Size), nil
 }
 
-// worthPacking says if sending less is worth a host's time.
-func (c *conversation) worthPacking() bool { return c.host.run.limit != nil || c.rtt >= packFrom }
-
-// upload sends script, seed and agent in one stream, while the script's words are read.
+// upload sends script and agent in one stream, while the script's words are read.
 func (c *conversation) upload(ctx context.Context, agent io.Reader) {
 	limit := c.host.opts.HostTimeout + remoteGrace
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = time.Until(deadline) + remoteGrace
 	}
-	seed := c.host.target.Seed
-	script := scriptFor(c.deliver, seed, c.token, limit)
-	c.total = int64(len(script)) + int64(len(seed)) + c.deliver.wireSize
+	c.send(ctx, scriptFor(c.deliver, c.host.target.Seed, c.host.opts.Sources, c.token, limit), agent)
+}
+
+// send sends a text and the agent.
+func (c *conversation) send(ctx context.Context, text string, agent io.Reader) {
 	content := &localReader{r: agent}
 	var out io.Writer = c.channel
 	if c.host.run.limit != nil {
 		out = limitedWriter{ctx, out, c.host.run.limit}
 	}
-	progress := &progressWriter{w: out, total: c.total, tell: c.host.tell, last: time.Now()}
+	progress := &progressWriter{w: out, total: int64(len(text)) + c.deliver.wireSize, tell: c.host.tell, last: time.Now()}
 	c.uploads.Go(func() {
-		_, err := io.Copy(progress, io.MultiReader(strings.NewReader(script), bytes.NewReader(seed), content))
+		_, err := io.Copy(progress, io.MultiReader(strings.NewReader(text), content))
 		if err == nil && content.n != c.deliver.wireSize {
 			content.err = fmt.Errorf("it has %d bytes instead of %d", content.n, c.deliver.wireSize)
 		}

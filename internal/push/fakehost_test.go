@@ -150,13 +150,13 @@ func (h *fakeHost) options(agent Binary) Options {
 // say writes the script's words.
 func say(c io.Writer, words string) { _, _ = io.WriteString(c, replyPrefix+words+"\n") }
 
-const hostLine = "host Linux x86_64 has= unpacks="
+const hostLine = "host Linux x86_64 has= unpacks= fetches="
 
 // goodSession does what the script does with an agent of the size.
 func goodSession(size int64) func(ssh.Channel) {
 	return func(c ssh.Channel) {
 		say(c, hostLine)
-		if n, _ := io.Copy(io.Discard, io.LimitReader(c, int64(scriptSize()+len(testSeed))+size)); n < size {
+		if n, _ := io.Copy(io.Discard, io.LimitReader(c, int64(scriptSize(Seed(testSeed), nil))+size)); n < size {
 			return
 		}
 		say(c, "starting")

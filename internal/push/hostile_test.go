@@ -87,9 +87,13 @@ func TestMisbehavingHosts(t *testing.T) {
 					say(c, "refused 1 /tmp/$(reboot) sudo")
 				}
 			}},
+		{name: "one that wants to be sent what it has not been asked to fetch", class: BadOutput, message: "was expected",
+			host: func(h *fakeHost) {
+				h.session = func(c ssh.Channel) { say(c, hostLine); say(c, "unfetched for fun"); <-h.over }
+			}},
 		{name: "one that is no Linux", class: Architecture, message: "FreeBSD",
 			host: func(h *fakeHost) {
-				h.session = func(c ssh.Channel) { say(c, "host FreeBSD amd64 has= unpacks="); <-h.over }
+				h.session = func(c ssh.Channel) { say(c, "host FreeBSD amd64 has= unpacks= fetches="); <-h.over }
 			}},
 	}
 	for _, c := range cases {

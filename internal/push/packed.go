@@ -4,22 +4,20 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"muster/internal/manifest"
 )
 
 // packing is a program that unpacks on hosts that have it, the better one first.
 type packing string
 
 var packings = []packing{"zstd", "gzip"}
-
-// packFrom is the round-trip time from which packing pays: unpacking takes a host some tens of milliseconds, and every
-// two megabytes that are not sent save a round trip or more.
-const packFrom = 15 * time.Millisecond
 
 // packs holds the packed forms of the agents, each made once, when the first host wants it, and shared by all.
 type packs struct {
@@ -59,6 +57,13 @@ func (p *packs) of(b Binary, how packing) ([]byte, error) {
 	p.mu.Unlock()
 	one.once.Do(func() { one.data, one.err = squeeze(b, how) })
 	return one.data, one.err
+}
+
+// packEarly packs what the next host most likely wants, so that it needn't wait for it.
+func (r *run) packEarly() {
+	if agent, ok := r.opts.Agents[manifest.Arch(runtime.GOARCH)]; ok {
+		go func() { _, _ = r.packs.of(agent, "gzip") }() // whoever wants it is told what is wrong
+	}
 }
 
 func squeeze(b Binary, how packing) ([]byte, error) {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"muster/internal/manifest"
+	"muster/internal/seed"
 )
 
 const (
@@ -20,7 +21,9 @@ const (
 	defaultConnectTimeout = 20 * time.Second
 	defaultHostTimeout    = 3 * time.Minute
 	defaultIdleTimeout    = 30 * time.Second
-	// maxSeed bounds what is read byte by byte on the host.
+	// maxSources is how many a host tries before it is sent the agent: each may take it some seconds.
+	maxSources = 3
+	// maxSeed bounds what a shell on the host holds in memory.
 	maxSeed = 64 << 10
 )
 
@@ -122,6 +125,12 @@ func (o Options) complete(hosts int) (Options, error) {
 	if strings.ContainsAny(string(o.SudoPassword), "\n\x00") {
 		return o, failure(Invalid, "the password for sudo is more than one line").remedy("Give one line.")
 	}
+	for _, s := range o.Sources {
+		if err := seed.ValidSource(s); err != nil {
+			return o, failure(Invalid, "%q is no source of the bootstrap agent: %w", s, err).remedy("Correct the coordinator's addresses.")
+		}
+	}
+	o.Sources = o.Sources[:min(len(o.Sources), maxSources)]
 	if len(o.Agents) == 0 {
 		return o, failure(Invalid, "there is no bootstrap agent to push").remedy("Provide the bootstrap agent for at least one architecture.")
 	}
@@ -154,6 +163,7 @@ type host struct {
 	stepBegun  time.Time
 	steps      []StepTime
 	newHostKey string
+	notes      string
 }
 
 var (
@@ -179,7 +189,7 @@ func (h *host) push(parent context.Context) Result {
 	} else {
 		h.enter(Pushed, nil)
 	}
-	return Result{Target: h.target, Err: err, NewHostKey: h.newHostKey, Took: time.Since(h.begun), Steps: h.steps}
+	return Result{Target: h.target, Err: err, NewHostKey: h.newHostKey, Note: h.notes, Took: time.Since(h.begun), Steps: h.steps}
 }
 
 func (h *host) connectAndRun(ctx context.Context, abort context.CancelCauseFunc) *Error {
@@ -244,6 +254,14 @@ func (h *host) enter(s Step, err *Error) {
 	h.step, h.stepBegun = s, now
 	h.mu.Unlock()
 	h.tell(Event{Err: err})
+}
+
+// note tells what the operator should know although it keeps nothing from going on.
+func (h *host) note(text string) {
+	h.mu.Lock()
+	h.notes = text
+	h.mu.Unlock()
+	h.tell(Event{Note: text})
 }
 
 // tell reports an event of the current step. Reporting is inside the lock, so that a host's events keep their order.

@@ -68,7 +68,7 @@ func TestPushToOpenSSH(t *testing.T) {
 			"df": "echo Filesystem; echo /dev/x 100 99 1 99% /\n",
 		}, class: NoSpace, message: []string{"/var/tmp has 1 KiB free"}},
 		{name: "another architecture is reported", programs: map[string]string{
-			"uname": `[ $1 = -s ] && echo Linux || echo riscv64` + "\n",
+			"uname": `[ $1 = -sm ] && echo Linux riscv64` + "\n",
 		}, class: Architecture, message: []string{"riscv64", "amd64, arm64"}},
 		{name: "a damaged agent is not started", programs: map[string]string{
 			"sha256sum": "echo 0000 -\n",

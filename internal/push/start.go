@@ -137,7 +137,7 @@ func (c *conversation) withTerminal(how, dir string, password bool) *Error {
 	}
 	session.Stderr = io.Discard // a terminal has one stream
 	agent := dir + "/bootstrap-agent"
-	if c.deliver.wireSize == 0 {
+	if c.deliver.there {
 		agent = installed
 	}
 	if err := session.Start(ttyCommand(how, agent, dir)); err != nil {

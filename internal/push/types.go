@@ -88,6 +88,8 @@ type Options struct {
 	HostTimeout time.Duration
 	// IdleTimeout is how long a host may send nothing at all, not even an answer to a keep-alive; 30 seconds if it is 0.
 	IdleTimeout time.Duration
+	// Sources are the base URLs of the coordinator's blobs, from which near hosts fetch the agent; none: it is sent to all.
+	Sources []string
 	// UploadLimit is how many bytes a second are sent to all hosts together; 0 is without limit.
 	UploadLimit int64
 }
@@ -95,11 +97,13 @@ type Options struct {
 // Step says where the push to one host is.
 type Step string
 
-// The steps in their order; a push ends with Pushed or Failed.
+// The steps in their order; a push ends with Pushed or Failed. Fetching is left out where the agent is sent, and is
+// followed by Uploading where it fails.
 const (
 	Connecting     Step = "connecting"
 	Authenticating Step = "authenticating"
 	Uploading      Step = "uploading"
+	Fetching       Step = "fetching"
 	Starting       Step = "starting"
 	Pushed         Step = "pushed"
 	Failed         Step = "failed"
@@ -113,6 +117,8 @@ type Event struct {
 	Bytes, Total int64
 	// NewHostKey is the fingerprint of a key that was accepted and recorded without having been known.
 	NewHostKey string
+	// Note is what the operator should know of a host that is pushed to all the same.
+	Note string
 	// Err says why, with Failed.
 	Err *Error
 	// Took is the time since the host's turn came.
@@ -129,7 +135,9 @@ type Result struct {
 	Err *Error
 	// NewHostKey is the fingerprint of a key that was accepted and recorded without having been known.
 	NewHostKey string
-	Took       time.Duration
+	// Note is what the operator should know of a host that is pushed to all the same.
+	Note string
+	Took time.Duration
 	// Steps says how long each step took that was begun, in their order.
 	Steps []StepTime
 }

@@ -502,22 +502,24 @@ func TestAnUploadLimitHoldsOverAllHosts(t *testing.T) {
 	}
 }
 
-func TestAnAgentIsSentPackedWhereTheLinkIsSlow(t *testing.T) {
-	for name, c := range map[string]struct{ packing bool }{
-		"packed":                          {packing: true},
-		"as it is where the link is fast": {packing: false},
+func TestAnAgentIsSentPackedWhereItCanBeUnpacked(t *testing.T) {
+	for name, c := range map[string]struct {
+		packing bool
+		setup   string
+		limit   int64
+	}{
+		"with gzip":                      {packing: true},
+		"with gzip and under a limit":    {packing: true, limit: 100_000_000},
+		"as it is where nothing unpacks": {setup: hide("gzip", "zstd")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := startSSHD(t)
+			s := startSSHDWith(t, c.setup)
 			opts := s.options(shellAgent("true", 0))
 			padded := shellAgent("true\nexit 0\n"+strings.Repeat("# padding that packs well\n", 100_000), 0)
 			for arch := range opts.Agents {
 				opts.Agents[arch] = padded
 			}
-			opts.UploadLimit = 100_000_000 // a limit makes packing worth while
-			if !c.packing {
-				opts.UploadLimit = 0
-			}
+			opts.UploadLimit = c.limit
 			var total int64
 			results, err := Push(context.Background(), opts, []Target{s.target()}, func(e Event) { total = max(total, e.Total) })
 			if err != nil || results[0].Err != nil {

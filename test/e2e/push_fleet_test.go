@@ -19,7 +19,7 @@ import (
 // pushReport is what push -o json writes.
 type pushReport struct {
 	Pushed, Failed int
-	Hosts          []struct{ Host, Result, Class, Message, Remedy string }
+	Hosts          []struct{ Host, Result, Class, Message, Remedy, Note string }
 }
 
 func (r pushReport) class(host string) string {
@@ -105,7 +105,9 @@ func TestPushToAFleetAsItIs(t *testing.T) {
 	if r = c.pushWith(3, "", "--role", "agent", address(3)); r.class(address(3)) != "auth" {
 		t.Errorf("straight to the host behind another one: %+v", r)
 	}
-	c.pushWith(0, "", "--retry-failed", "-J", "admin@"+address(1))
+	if r = c.pushWith(0, "", "--retry-failed", "-J", "admin@"+address(1)); len(r.Hosts) != 1 || !strings.Contains(r.Hosts[0].Note, "neither curl nor wget") {
+		t.Errorf("the host that can't fetch the agent: %+v", r)
+	}
 	for _, h := range []int{1, 2, 3, 4} {
 		c.until(h, time.Minute, "waits for the roster", func(h host) bool { return h.Phase == "ready" })
 	}

@@ -136,8 +136,8 @@ func (c *crowd) serve(conn net.Conn) {
 }
 
 var (
-	scriptBytes = regexp.MustCompile(`count=(\d+)`)
-	sizes       = regexp.MustCompile(`wire_size=(\d+) packing=\w* seed_size=(\d+) token=(\w+)`)
+	scriptBytes = regexp.MustCompile(`dd bs=(\d+) count=1 `)
+	sizes       = regexp.MustCompile(`wire_size=(\d+) packing=\w* token=(\w+)`)
 )
 
 // session does what the script does on a host.
@@ -147,7 +147,7 @@ func (c *crowd) session(channel ssh.Channel, command string, how int) {
 	if how == isAnotherMachine {
 		machine = "s390x"
 	}
-	say("host Linux " + machine + " has= unpacks=")
+	say("host Linux " + machine + " has= unpacks= fetches=")
 	m := scriptBytes.FindStringSubmatch(command)
 	if m == nil {
 		return
@@ -162,7 +162,6 @@ func (c *crowd) session(channel ssh.Channel, command string, how int) {
 		return
 	}
 	wire, _ := strconv.ParseInt(string(s[1]), 10, 64)
-	seed, _ := strconv.ParseInt(string(s[2]), 10, 64)
 	switch how {
 	case hasNoRoom:
 		say("failed no-space /var/tmp has 1 KiB free of 10240")
@@ -175,13 +174,13 @@ func (c *crowd) session(channel ssh.Channel, command string, how int) {
 		<-c.over
 		return
 	}
-	if _, err := io.CopyN(io.Discard, channel, seed+wire); err != nil {
+	if _, err := io.CopyN(io.Discard, channel, wire); err != nil {
 		return
 	}
 	say("starting")
 	if how == wantsAPassword {
 		fmt.Fprintln(channel, "sudo: a password is required")
-		say("refused 1 /var/tmp/muster-push-" + string(s[3]) + " sudo")
+		say("refused 1 /var/tmp/muster-push-" + string(s[2]) + " sudo")
 		_, _ = io.Copy(io.Discard, channel)
 		return
 	}
