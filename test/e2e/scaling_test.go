@@ -65,7 +65,7 @@ const (
 func TestAutoscalingGroupsOfMastersAndAgentsAndWhatBecomesOfTerminatedInstances(t *testing.T) {
 	signer := attesttest.NewSigner(time.Now())
 	cluster := strings.Replace(exampleCluster(t, 3), "master: {count: 3}",
-		"master: {count: 3, zones: ["+zoneA+", "+zoneB+", "+zoneC+"], take_over: 1m}", 1) + `
+		"master: {count: 3, zones: ["+zoneA+", "+zoneB+", "+zoneC+"], take_over: 2m}", 1) + `
 resident: true
 attestation:
   aws:
@@ -126,7 +126,7 @@ attestation:
 	id := mustAt(t, c.status(), gone).ID
 	l.do("down", fmt.Sprint(gone))
 	began := time.Now()
-	c.until(spare, 4*time.Minute, "takes over", func(h host) bool { return h.Role == "master" && h.Phase == "done" })
+	c.until(spare, 5*time.Minute, "takes over", func(h host) bool { return h.Role == "master" && h.Phase == "done" })
 	t.Logf("host%d was done in the place of host%d %.1f s after that was gone", spare, gone, time.Since(began).Seconds())
 	if text := c.must("status", id); !strings.Contains(text, "replaced by host"+fmt.Sprint(spare)+"; it uninstalls as soon as it is heard of") {
 		t.Errorf("of the master that was terminated status says\n%s", text)
