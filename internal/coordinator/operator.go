@@ -204,8 +204,12 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 				return err
 			}
 		}
+		// A name is the host's own word, and may be what somebody else was pushed to: the token or the address tells.
 		known, err := s.directory.get(p.Target)
-		if joined = err == nil || token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
+		if err == nil && known.host.Facts.Address != p.Target {
+			known = entry{}
+		}
+		if joined = known.host.ID != "" || token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
 			if p.OK {
 				return nil
 			}

@@ -61,3 +61,23 @@ func TestAPushToAHostThatHasJoinedIsNoRowOfItsOwn(t *testing.T) {
 		t.Errorf("after a restart there are %d rows for one host", len(rows))
 	}
 }
+
+// A host may call itself what an operator pushes to. The push that fails is then unknown to status and --retry-failed.
+func TestAHostsNameHidesNoFailedPush(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	a := numbered(7)
+	a.name, a.token = "db1", s.token("agent", 1)
+	if _, err := s.apply(a); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.core.RecordPush(context.Background(), operator, coordinator.Push{Target: "db1", Role: "agent", Class: "auth", Message: "m", Remedy: "r", Token: "none"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range s.core.ListHosts("", 0).Hosts {
+		if h.Push == "auth" {
+			return
+		}
+	}
+	t.Error("no push failed, says --retry-failed")
+}
