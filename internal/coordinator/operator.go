@@ -204,10 +204,9 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 				return err
 			}
 		}
-		// A name is the host's own word, and may be what somebody else was pushed to: the token or the address tells.
-		known, err := s.directory.get(p.Target)
-		if err == nil && known.host.Facts.Address != p.Target {
-			known = entry{}
+		known, err := s.pushedHost(w, p.Target)
+		if err != nil {
+			return err
 		}
 		if joined = known.host.ID != "" || token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
 			if p.OK {
@@ -221,4 +220,18 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 		s.directory.putPush(p)
 	}
 	return err
+}
+
+// pushedHost is the host that a push to the target meant, if it has joined; else none. A name is the host's own word, and may be
+// what somebody else is pushed to: so the address tells, or the token of the push that the host joined by.
+func (s *Service) pushedHost(r store.Reader, target string) (entry, error) {
+	known, err := s.directory.get(target)
+	if err != nil || known.host.Facts.Address == target {
+		return known, nil
+	}
+	var token identity.TokenRecord
+	if err := read(r, keyTokens+known.host.JoinedBy, &token); err != nil || token.Host != target {
+		return entry{}, err
+	}
+	return known, nil
 }
