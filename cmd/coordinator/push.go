@@ -167,12 +167,15 @@ func (f *pushFlags) run(cmd *cobra.Command, args []string) (*pushed, error) {
 	if err != nil {
 		return nil, err
 	}
-	logins, err := newLogins(f, m.generation.SSH)
+	logins, err := newLogins(ctx, f, m.generation.SSH)
 	if err != nil {
 		return nil, err
 	}
 	defer logins.Close()
 	servers, err := logins.all(targets)
+	if ctx.Err() != nil {
+		return nil, errInterrupted
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -149,7 +149,7 @@ func TestWhatOneLogsInWith(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.flags.sshConfig, test.flags.passwordFD, test.flags.sudoFD = config, -1, -1
-			l, err := newLogins(&test.flags, test.cluster)
+			l, err := newLogins(t.Context(), &test.flags, test.cluster)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +175,7 @@ func TestWhatOneLogsInWith(t *testing.T) {
 			}
 		})
 	}
-	l, err := newLogins(&pushFlags{sshConfig: config, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
+	l, err := newLogins(t.Context(), &pushFlags{sshConfig: config, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestWhatOneLogsInWith(t *testing.T) {
 func TestAnSSHConfigurationThatIsNamedMustExist(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	for flag, ok := range map[string]bool{"": true, "none": true, "/nowhere/config": false} {
-		_, err := newLogins(&pushFlags{sshConfig: flag, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
+		_, err := newLogins(t.Context(), &pushFlags{sshConfig: flag, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
 		if (err == nil) != ok {
 			t.Errorf("--ssh-config %q: %v", flag, err)
 		}
@@ -210,16 +210,16 @@ func TestPasswordsComeFromFileDescriptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		secret, err := secretFrom("--password-fd", fd, true, "")
+		secret, err := secretFrom(t.Context(), "--password-fd", fd, true, "")
 		if err != nil && !strings.Contains(err.Error(), want) || err == nil && string(secret) != want {
 			t.Errorf("%.10q: %q, %v; want %q", content, []byte(secret), err, want)
 		}
 		_ = r.Close()
 	}
-	if _, err := secretFrom("--password-fd", 987, false, ""); err == nil {
+	if _, err := secretFrom(t.Context(), "--password-fd", 987, false, ""); err == nil {
 		t.Error("a file descriptor that is not open gives a password")
 	}
-	if secret, err := secretFrom("--password-fd", -1, false, ""); secret != nil || err != nil {
+	if secret, err := secretFrom(t.Context(), "--password-fd", -1, false, ""); secret != nil || err != nil {
 		t.Errorf("nothing wanted: %v", err)
 	}
 }
