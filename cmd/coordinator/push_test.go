@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"muster/internal/fault"
 	"muster/internal/manifest"
@@ -248,7 +250,7 @@ func TestEveryHostGetsATokenOfItsOwn(t *testing.T) {
 	}
 	defer done()
 	made := make([]push.Target, 2)
-	flags := pushFlags{ttl: time.Hour}
+	flags := pushFlags{ttl: time.Hour, labels: map[string]string{"zone": "b"}, retried: map[string]map[string]string{"a": {"zone": "a", "rack": "r1"}}}
 	ids, err := flags.seeds(t.Context(), client, []target{{Host: "a", Role: "agent"}, {Host: "b", Role: "master"}}, made)
 	if err != nil {
 		t.Fatal(err)
@@ -262,6 +264,39 @@ func TestEveryHostGetsATokenOfItsOwn(t *testing.T) {
 		if req.Uses != 1 || req.Ttl.AsDuration() != time.Hour || req.Host == "" || req.Role == "" {
 			t.Errorf("asked for %v", req)
 		}
+		want := map[string]string{"zone": "b"} // --label counts more than what the last push gave
+		if req.Host == "a" {
+			want["rack"] = "r1"
+		}
+		if !reflect.DeepEqual(req.Labels, want) {
+			t.Errorf("%s gets the labels %v, want %v", req.Host, req.Labels, want)
+		}
+	}
+	p := &pushed{targets: []target{{Host: "a"}, {Host: "b"}}, tokens: ids, results: make([]push.Result, 2)}
+	if err := p.record(t.Context(), client, flags.labelsOf); err != nil || f.recorded["a"]["rack"] != "r1" || f.recorded["b"]["zone"] != "b" {
+		t.Errorf("recorded are the labels %v, %v", f.recorded, err)
+	}
+}
+
+func TestAPushThatFailsAndCannotBeRecordedSaysBothAndExitsAsFailed(t *testing.T) {
+	lost := status.Error(codes.Unavailable, "the coordinator went away")
+	p := &pushed{results: pushResults()}
+	var said strings.Builder
+	if code := exitCode(&said, p.end(lost)); code != exitFailedHosts {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"1 of 3 hosts failed", "the coordinator went away", "remedy: push to them by name"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q is not in:\n%s", want, said.String())
+		}
+	}
+	said.Reset()
+	if code := exitCode(&said, p.end(nil)); code != exitFailedHosts || said.Len() > 0 {
+		t.Errorf("recorded: exit code %d, %s", code, said.String())
+	}
+	p.results = p.results[:1]
+	if code := exitCode(&said, p.end(lost)); code != exitFailed {
+		t.Errorf("no host failed: exit code %d", code)
 	}
 }
 

@@ -27,6 +27,8 @@ type Push struct {
 	Token   string    `json:"token,omitempty"`
 	// HostKey is the fingerprint of a key that was trusted without having been known.
 	HostKey string `json:"host_key,omitempty"`
+	// Labels are those that the token gave, for the next push to the same host.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Find is the identity of a host by identity, address or name.
@@ -191,6 +193,9 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 	p.HostKey = clip(p.HostKey, 128)
 	p.Target, p.Class = clip(p.Target, 253), clip(p.Class, 64)
 	p.Message, p.Remedy, p.Time = clip(p.Message, 1024), clip(p.Remedy, 1024), s.clock()
+	if err := checkLabels(p.Labels); err != nil {
+		return err
+	}
 	var joined bool
 	err := s.store.Update(ctx, func(w store.Writer) error {
 		// Read where the enrolment writes it: of the two, one comes first.
