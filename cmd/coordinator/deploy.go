@@ -22,6 +22,9 @@ func deployCommand() *cobra.Command {
 		Long:  "deploy is push, then waiting for the hosts that were reached. It exits with 3 if any host failed.\n" + pushHelp,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pushed, err := f.run(cmd, args)
+			if err != nil && pushed != nil {
+				return pushed.end(err)
+			}
 			if err != nil {
 				return err
 			}

@@ -27,6 +27,9 @@ type fakeOperator struct {
 	hosts  []*operatorv1.Host
 	calls  []string
 	tokens []*operatorv1.CreateTokenRequest
+	listed []*operatorv1.Token
+	// recorded are the labels of pushes by target.
+	recorded map[string]map[string]string
 	// stream feeds WatchHosts; nil ends it as a coordinator that goes away does, closing it refuses the caller.
 	stream chan *operatorv1.WatchHostsResponse
 }
@@ -155,6 +158,9 @@ func (f *fakeOperator) CreateToken(_ context.Context, req *operatorv1.CreateToke
 }
 
 func (f *fakeOperator) ListTokens(context.Context, *operatorv1.ListTokensRequest) (*operatorv1.ListTokensResponse, error) {
+	if f.listed != nil {
+		return &operatorv1.ListTokensResponse{Tokens: f.listed}, nil
+	}
 	return &operatorv1.ListTokensResponse{Tokens: []*operatorv1.Token{{Id: "tk-1", Role: "agent", MaxUses: 5}}}, nil
 }
 
@@ -243,4 +249,14 @@ func (f *fakeOperator) CreateSeed(_ context.Context, req *operatorv1.CreateSeedR
 func (f *fakeOperator) ReadmitInstance(_ context.Context, req *operatorv1.ReadmitInstanceRequest) (*operatorv1.ReadmitInstanceResponse, error) {
 	f.called("readmit " + req.Account + " " + req.Instance)
 	return &operatorv1.ReadmitInstanceResponse{}, nil
+}
+
+func (f *fakeOperator) RecordPush(_ context.Context, req *operatorv1.RecordPushRequest) (*operatorv1.RecordPushResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.recorded == nil {
+		f.recorded = make(map[string]map[string]string)
+	}
+	f.recorded[req.Target] = req.Labels
+	return &operatorv1.RecordPushResponse{}, nil
 }

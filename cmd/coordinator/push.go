@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"muster/internal/fault"
 	"muster/internal/manifest"
 	"muster/internal/push"
 	"muster/internal/show"
@@ -31,6 +34,8 @@ type pushFlags struct {
 	retryFailed                              bool
 	ttl                                      time.Duration
 	labels                                   map[string]string
+	// retried are the labels of earlier pushes by host, which --label adds to.
+	retried map[string]map[string]string
 
 	// connectSaid is whether --connect-timeout was given: then it counts more than the SSH configuration.
 	connectSaid bool
@@ -100,10 +105,10 @@ It exits with 3 if some hosts failed; push --retry-failed goes on with them. -o 
 					return err
 				}
 			}
-			if err == nil && pushed.failed() > 0 {
-				return &exitError{code: exitFailedHosts}
+			if pushed == nil {
+				return err
 			}
-			return err
+			return pushed.end(err)
 		},
 	}
 	f.register(cmd)
@@ -125,6 +130,19 @@ func (p *pushed) failed() (n int) {
 		}
 	}
 	return n
+}
+
+// end is what push ends with. The summary has told of hosts that failed; err is that the coordinator could not be told.
+func (p *pushed) end(err error) error {
+	failed := p.failed()
+	switch {
+	case failed == 0:
+		return err
+	case err == nil:
+		return &exitError{code: exitFailedHosts}
+	}
+	return &exitError{exitFailedHosts, fault.New(fault.Unavailable, "push to them by name: --retry-failed and status don't know of them",
+		"%d of %d hosts failed, and the coordinator could not be told: %s", failed, len(p.results), status.Convert(err).Message()).Because(err)}
 }
 
 // reached are the tokens of the hosts that were pushed to.
@@ -169,12 +187,15 @@ func (f *pushFlags) run(cmd *cobra.Command, args []string) (*pushed, error) {
 	if err != nil {
 		return nil, err
 	}
-	logins, err := newLogins(f, m.generation.SSH)
+	logins, err := newLogins(ctx, f, m.generation.SSH)
 	if err != nil {
 		return nil, err
 	}
 	defer logins.Close()
 	servers, err := logins.all(targets)
+	if ctx.Err() != nil {
+		return nil, errInterrupted
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -196,19 +217,29 @@ func (f *pushFlags) run(cmd *cobra.Command, args []string) (*pushed, error) {
 	}
 	// What was seen is shown before anything else can fail.
 	progress.summary(p.results)
-	return p, p.record(ctx, client)
+	return p, p.record(ctx, client, f.labelsOf)
 }
 
 // targets are the hosts that the command line means.
 func (f *pushFlags) targets(ctx context.Context, stdin io.Reader, args []string, g *manifest.Generation, client operatorv1.OperatorServiceClient) ([]target, error) {
 	if f.retryFailed {
-		return failedTargets(ctx, client, args, g.Hosts)
+		targets, labels, err := failedTargets(ctx, client, args, g.Hosts)
+		f.retried = labels
+		return targets, err
 	}
 	args, err := readArguments(args, stdin)
 	if err != nil {
 		return nil, err
 	}
 	return parseTargets(args, f.role, g.Hosts)
+}
+
+// labelsOf are the labels that a host's token gives.
+func (f *pushFlags) labelsOf(host string) map[string]string {
+	labels := make(map[string]string)
+	maps.Copy(labels, f.retried[host])
+	maps.Copy(labels, f.labels)
+	return labels
 }
 
 // seeds makes each host its own single-use token, so that what one host was given is of no use to another.
@@ -218,7 +249,7 @@ func (f *pushFlags) seeds(ctx context.Context, client operatorv1.OperatorService
 	group.SetLimit(32)
 	for i, t := range targets {
 		group.Go(func() error {
-			request := &operatorv1.CreateTokenRequest{Role: string(t.Role), Uses: 1, Host: t.Host, Labels: f.labels}
+			request := &operatorv1.CreateTokenRequest{Role: string(t.Role), Uses: 1, Host: t.Host, Labels: f.labelsOf(t.Host)}
 			if f.ttl > 0 {
 				request.Ttl = durationpb.New(f.ttl)
 			}
@@ -235,7 +266,7 @@ func (f *pushFlags) seeds(ctx context.Context, client operatorv1.OperatorService
 }
 
 // record tells the coordinator how it ended, so that status and push --retry-failed know.
-func (p *pushed) record(ctx context.Context, client operatorv1.OperatorServiceClient) error {
+func (p *pushed) record(ctx context.Context, client operatorv1.OperatorServiceClient, labels func(host string) map[string]string) error {
 	// An interrupted push is recorded too.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
@@ -244,6 +275,7 @@ func (p *pushed) record(ctx context.Context, client operatorv1.OperatorServiceCl
 	for i, r := range p.results {
 		record := &operatorv1.RecordPushRequest{
 			Target: p.targets[i].Host, Role: string(p.targets[i].Role), Ok: r.Err == nil, TokenId: p.tokens[i], HostKey: r.NewHostKey,
+			Labels: labels(p.targets[i].Host),
 		}
 		if r.Err != nil {
 			record.ErrorClass, record.Message, record.Remedy = string(r.Err.Class), r.Err.Message, r.Err.Remedy

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"muster/internal/fault"
@@ -17,21 +19,27 @@ import (
 // maxSecret bounds what is read of a file descriptor that somebody named by mistake.
 const maxSecret = 4096
 
+// errInterrupted is what Ctrl-C at a question comes to.
+var errInterrupted = &exitError{exitFailed, errors.New("interrupted")}
+
 // secretFrom reads a password from a file descriptor, or asks for it on the terminal; nil if neither is wanted.
-func secretFrom(flag string, fd int, ask bool, prompt string) (push.Secret, error) {
+func secretFrom(ctx context.Context, flag string, fd int, ask bool, prompt string) (push.Secret, error) {
 	if fd >= 0 {
 		secret, err := readSecret(fd)
 		if err != nil {
-			return nil, fault.New(fault.Invalid, "open it for the coordinator: "+flag+" 3 3< FILE", "no password on file descriptor %d (%s)", fd, flag).Because(err)
+			return nil, usageError(fault.New(fault.Invalid, "open it for the coordinator: "+flag+" 3 3< FILE", "no password on file descriptor %d (%s)", fd, flag).Because(err))
 		}
 		return secret, nil
 	}
 	if !ask {
 		return nil, nil
 	}
-	secret, err := askTerminal(prompt)
+	secret, err := askTerminal(ctx, prompt)
+	if ctx.Err() != nil {
+		return nil, errInterrupted
+	}
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "run it on a terminal, or give the password with "+flag, "the password can't be asked for").Because(err)
+		return nil, usageError(fault.New(fault.Invalid, "run it on a terminal, or give the password with "+flag, "the password can't be asked for").Because(err))
 	}
 	return secret, nil
 }
@@ -59,18 +67,46 @@ func readSecret(fd int) (push.Secret, error) {
 	return push.Secret(line), nil
 }
 
-func askPassphrase(file string) ([]byte, error) { return askTerminal("Passphrase for " + file + ": ") }
-
-// askTerminal asks on the terminal, which standard input may not be.
-func askTerminal(prompt string) ([]byte, error) {
+// askTerminal asks on the terminal, which standard input may not be. The end of ctx, which Ctrl-C is, ends the question, and
+// the terminal echoes again.
+func askTerminal(ctx context.Context, prompt string) ([]byte, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, errors.New("there is no terminal")
 	}
 	defer tty.Close()
+	fd := int(tty.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = term.Restore(fd, before) }()
 	fmt.Fprint(tty, prompt)
 	defer fmt.Fprintln(tty)
-	return term.ReadPassword(int(tty.Fd()))
+	type answer struct {
+		secret []byte
+		err    error
+	}
+	answers := make(chan answer, 1)
+	// A read of a terminal can't be broken off: it ends with the program, on a descriptor of its own that nothing else gets meanwhile.
+	own, err := unix.Dup(fd)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		secret, err := term.ReadPassword(own)
+		_ = unix.Close(own)
+		answers <- answer{secret, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.secret, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // parseRate reads 500K, 10M or 1G bytes a second, with or without a B; 0 is no limit.

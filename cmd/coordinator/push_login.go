@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -34,7 +35,7 @@ const (
 	unsaidPort = 22
 )
 
-func newLogins(f *pushFlags, cluster manifest.SSH) (*logins, error) {
+func newLogins(ctx context.Context, f *pushFlags, cluster manifest.SSH) (*logins, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, err
@@ -46,16 +47,16 @@ func newLogins(f *pushFlags, cluster manifest.SSH) (*logins, error) {
 	if l.config, err = loadSSHConfig(f.sshConfig, filepath.Join(home, ".ssh/config")); err != nil {
 		return nil, usageError(err)
 	}
-	if l.password, err = secretFrom("--password-fd", f.passwordFD, f.askPassword, "SSH password: "); err != nil {
-		return nil, usageError(err)
+	if l.password, err = secretFrom(ctx, "--password-fd", f.passwordFD, f.askPassword, "SSH password: "); err != nil {
+		return nil, err
 	}
-	if l.sudo, err = secretFrom("--sudo-fd", f.sudoFD, f.askSudo, "sudo password (empty: the SSH password): "); err != nil {
-		return nil, usageError(err)
+	if l.sudo, err = secretFrom(ctx, "--sudo-fd", f.sudoFD, f.askSudo, "sudo password (empty: the SSH password): "); err != nil {
+		return nil, err
 	}
 	if len(l.sudo) == 0 && (f.askSudo || f.sudoFD >= 0) {
 		l.sudo = l.password
 	}
-	l.keyring = push.NewKeyring(askPassphrase)
+	l.keyring = push.NewKeyring(func(file string) ([]byte, error) { return askTerminal(ctx, "Passphrase for "+file+": ") })
 	return l, nil
 }
 

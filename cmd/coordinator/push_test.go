@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"muster/internal/fault"
 	"muster/internal/manifest"
@@ -150,7 +152,7 @@ func TestWhatOneLogsInWith(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.flags.sshConfig, test.flags.passwordFD, test.flags.sudoFD = config, -1, -1
-			l, err := newLogins(&test.flags, test.cluster)
+			l, err := newLogins(t.Context(), &test.flags, test.cluster)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +178,7 @@ func TestWhatOneLogsInWith(t *testing.T) {
 			}
 		})
 	}
-	l, err := newLogins(&pushFlags{sshConfig: config, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
+	l, err := newLogins(t.Context(), &pushFlags{sshConfig: config, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +191,7 @@ func TestWhatOneLogsInWith(t *testing.T) {
 func TestAnSSHConfigurationThatIsNamedMustExist(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	for flag, ok := range map[string]bool{"": true, "none": true, "/nowhere/config": false} {
-		_, err := newLogins(&pushFlags{sshConfig: flag, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
+		_, err := newLogins(t.Context(), &pushFlags{sshConfig: flag, passwordFD: -1, sudoFD: -1}, manifest.SSH{})
 		if (err == nil) != ok {
 			t.Errorf("--ssh-config %q: %v", flag, err)
 		}
@@ -211,16 +213,16 @@ func TestPasswordsComeFromFileDescriptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		secret, err := secretFrom("--password-fd", fd, true, "")
+		secret, err := secretFrom(t.Context(), "--password-fd", fd, true, "")
 		if err != nil && !strings.Contains(err.Error(), want) || err == nil && string(secret) != want {
 			t.Errorf("%.10q: %q, %v; want %q", content, []byte(secret), err, want)
 		}
 		_ = r.Close()
 	}
-	if _, err := secretFrom("--password-fd", 987, false, ""); err == nil {
+	if _, err := secretFrom(t.Context(), "--password-fd", 987, false, ""); err == nil {
 		t.Error("a file descriptor that is not open gives a password")
 	}
-	if secret, err := secretFrom("--password-fd", -1, false, ""); secret != nil || err != nil {
+	if secret, err := secretFrom(t.Context(), "--password-fd", -1, false, ""); secret != nil || err != nil {
 		t.Errorf("nothing wanted: %v", err)
 	}
 }
@@ -249,7 +251,7 @@ func TestEveryHostGetsATokenOfItsOwn(t *testing.T) {
 	}
 	defer done()
 	made := make([]push.Target, 2)
-	flags := pushFlags{ttl: time.Hour}
+	flags := pushFlags{ttl: time.Hour, labels: map[string]string{"zone": "b"}, retried: map[string]map[string]string{"a": {"zone": "a", "rack": "r1"}}}
 	ids, err := flags.seeds(t.Context(), client, []target{{Host: "a", Role: "agent"}, {Host: "b", Role: "master"}}, made)
 	if err != nil {
 		t.Fatal(err)
@@ -263,6 +265,39 @@ func TestEveryHostGetsATokenOfItsOwn(t *testing.T) {
 		if req.Uses != 1 || req.Ttl.AsDuration() != time.Hour || req.Host == "" || req.Role == "" {
 			t.Errorf("asked for %v", req)
 		}
+		want := map[string]string{"zone": "b"} // --label counts more than what the last push gave
+		if req.Host == "a" {
+			want["rack"] = "r1"
+		}
+		if !reflect.DeepEqual(req.Labels, want) {
+			t.Errorf("%s gets the labels %v, want %v", req.Host, req.Labels, want)
+		}
+	}
+	p := &pushed{targets: []target{{Host: "a"}, {Host: "b"}}, tokens: ids, results: make([]push.Result, 2)}
+	if err := p.record(t.Context(), client, flags.labelsOf); err != nil || f.recorded["a"]["rack"] != "r1" || f.recorded["b"]["zone"] != "b" {
+		t.Errorf("recorded are the labels %v, %v", f.recorded, err)
+	}
+}
+
+func TestAPushThatFailsAndCannotBeRecordedSaysBothAndExitsAsFailed(t *testing.T) {
+	lost := status.Error(codes.Unavailable, "the coordinator went away")
+	p := &pushed{results: pushResults()}
+	var said strings.Builder
+	if code := exitCode(&said, p.end(lost)); code != exitFailedHosts {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"1 of 3 hosts failed", "the coordinator went away", "remedy: push to them by name"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("%q is not in:\n%s", want, said.String())
+		}
+	}
+	said.Reset()
+	if code := exitCode(&said, p.end(nil)); code != exitFailedHosts || said.Len() > 0 {
+		t.Errorf("recorded: exit code %d, %s", code, said.String())
+	}
+	p.results = p.results[:1]
+	if code := exitCode(&said, p.end(lost)); code != exitFailed {
+		t.Errorf("no host failed: exit code %d", code)
 	}
 }
 

@@ -42,10 +42,13 @@ func parseTargets(args []string, role string, listed []manifest.Listed) ([]targe
 		}
 	}
 	seen := make(map[string]manifest.Role)
-	add := func(host string, role manifest.Role) error {
+	add := func(host string, role manifest.Role, of string) error {
 		switch {
 		case host == "" || strings.HasPrefix(host, "-") || strings.ContainsAny(host, " \t\n@/=") || strings.Contains(host, ":") && !isAddress(host):
 			return usageError(fmt.Errorf("%q is not a host: give a name or an address alone; --user and --port say the rest", host))
+		case strings.Trim(host, "0123456789.") == "" && !isAddress(host):
+			return usageError(fault.New(fault.Invalid, "write four numbers from 0 to 255 without leading zeros, such as 10.0.0.[1-254]",
+				"%q is not an address%s", host, of))
 		case role == "":
 			return usageError(fault.New(fault.Invalid, "say --role ROLE, or ROLE="+host+", or list it under hosts in cluster.yaml",
 				"what role is %s for?", host))
@@ -78,11 +81,15 @@ func parseTargets(args []string, role string, listed []manifest.Listed) ([]targe
 				return nil, usageError(err)
 			}
 			for _, host := range hosts {
+				of := ""
+				if host != pattern {
+					of = " (" + pattern + ")"
+				}
 				hostRole := manifest.Role(r)
 				if hostRole == "" && !bound {
 					hostRole = known[host].Role
 				}
-				if err := add(host, hostRole); err != nil {
+				if err := add(host, hostRole, of); err != nil {
 					return nil, err
 				}
 			}
@@ -91,7 +98,7 @@ func parseTargets(args []string, role string, listed []manifest.Listed) ([]targe
 	if len(args) == 0 {
 		for _, l := range listed {
 			if l.Address != "" {
-				if err := add(l.Address, l.Role); err != nil {
+				if err := add(l.Address, l.Role, ""); err != nil {
 					return nil, err
 				}
 			}
@@ -141,12 +148,14 @@ func readArguments(args []string, stdin io.Reader) ([]string, error) {
 	return slices.Concat(args[:at], words, args[at+1:]), nil
 }
 
-// failedTargets are the hosts whose last push failed, with the roles that they were pushed for.
-func failedTargets(ctx context.Context, client operatorv1.OperatorServiceClient, args []string, listed []manifest.Listed) ([]target, error) {
+// failedTargets are the hosts whose last push failed, with the roles that they were pushed for, and the labels of those that were
+// given some.
+func failedTargets(ctx context.Context, client operatorv1.OperatorServiceClient, args []string, listed []manifest.Listed) ([]target, map[string]map[string]string, error) {
 	if len(args) > 0 {
-		return nil, usageError(errors.New("--retry-failed knows the hosts: leave the others out"))
+		return nil, nil, usageError(errors.New("--retry-failed knows the hosts: leave the others out"))
 	}
 	var again []string
+	labels := make(map[string]map[string]string)
 	err := eachHost(ctx, client, func(h *operatorv1.Host) {
 		if h.Push != "" && h.Push != string(push.Pushed) {
 			name := h.Id
@@ -154,15 +163,19 @@ func failedTargets(ctx context.Context, client operatorv1.OperatorServiceClient,
 				name = h.Role + "=" + name
 			}
 			again = append(again, name)
+			if given := h.GetFacts().GetLabels(); len(given) > 0 {
+				labels[h.Id] = given
+			}
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(again) == 0 {
-		return nil, fault.New(fault.NotFound, "coordinator status shows how the hosts stand", "no push failed")
+		return nil, nil, fault.New(fault.NotFound, "coordinator status shows how the hosts stand", "no push failed")
 	}
-	return parseTargets(again, "", listed)
+	targets, err := parseTargets(again, "", listed)
+	return targets, labels, err
 }
 
 // isAddress tells an IPv6 address from HOST:PORT.

@@ -11,6 +11,7 @@ import (
 	"muster/internal/fault"
 	"muster/internal/manifest"
 	operatorv1 "muster/proto/muster/operator/v1"
+	syncv1 "muster/proto/muster/sync/v1"
 )
 
 var listedHosts = []manifest.Listed{
@@ -51,6 +52,7 @@ func TestTargetsAreWhatTheArgumentsSay(t *testing.T) {
 
 func TestTargetsThatCannotBeMeantAreWrongUsage(t *testing.T) {
 	const alone = ` is not a host: give a name or an address alone; --user and --port say the rest`
+	const fourNumbers = "write four numbers from 0 to 255 without leading zeros, such as 10.0.0.[1-254]"
 	for name, test := range map[string]struct {
 		args   []string
 		listed []manifest.Listed
@@ -71,6 +73,10 @@ func TestTargetsThatCannotBeMeantAreWrongUsage(t *testing.T) {
 		"a blank":                     {[]string{"agent=a, b"}, nil, `" b"` + alone, ""},
 		"a host twice":                {[]string{"agent=a", "master=b,a"}, nil, "a is named twice, for the roles agent and master", ""},
 		"a range that is none":        {[]string{"agent=a[3-1]"}, nil, "a[3-1]: the range 3-1 ends before it begins", ""},
+		"a range past the addresses":  {[]string{"agent=10.0.0.[250-300]"}, nil, `"10.0.0.256" is not an address (10.0.0.[250-300])`, fourNumbers},
+		"an address that is none":     {[]string{"agent=10.0.0.300"}, nil, `"10.0.0.300" is not an address`, fourNumbers},
+		"an address of three numbers": {[]string{"agent=10.0.1"}, nil, `"10.0.1" is not an address`, fourNumbers},
+		"an address with zeros":       {[]string{"agent=10.0.0.[08-12]"}, nil, `"10.0.0.08" is not an address (10.0.0.[08-12])`, fourNumbers},
 		"an option":                   {[]string{"agent=-oProxyCommand"}, nil, `"-oProxyCommand"` + alone, ""},
 		"nothing, and nothing listed": {nil, nil, "no host to push to", "name hosts (coordinator push --role ROLE HOST...), or list them under hosts in cluster.yaml"},
 		"nothing, and only networks":  {nil, listedHosts[3:], "no host to push to", "name hosts (coordinator push --role ROLE HOST...), or list them under hosts in cluster.yaml"},
@@ -120,7 +126,7 @@ func TestHostsFromStandardInput(t *testing.T) {
 func TestRetryFailedMeansTheHostsWhoseLastPushFailed(t *testing.T) {
 	f := fiveHosts()
 	f.hosts = append(f.hosts[:0], &operatorv1.Host{Id: "10.1.1.1", Name: "10.1.1.1", Role: "agent", Push: "auth"},
-		&operatorv1.Host{Id: "10.1.1.2", Name: "10.1.1.2", Role: "agent", Push: "pushed"}, &operatorv1.Host{Id: "m1", Name: "m1", Role: "master", Push: "timeout"})
+		&operatorv1.Host{Id: "10.1.1.2", Name: "10.1.1.2", Role: "agent", Push: "pushed"}, &operatorv1.Host{Id: "m1", Name: "m1", Role: "master", Push: "timeout", Facts: &syncv1.Facts{Labels: map[string]string{"zone": "a"}}})
 	cmd := &cobra.Command{}
 	cmd.Flags().String("state", serveFake(t, f), "")
 	client, done, err := connect(cmd)
@@ -128,16 +134,19 @@ func TestRetryFailedMeansTheHostsWhoseLastPushFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer done()
-	got, err := failedTargets(t.Context(), client, nil, listedHosts)
+	got, labels, err := failedTargets(t.Context(), client, nil, listedHosts)
 	want := []target{{Host: "10.1.1.1", Role: "agent"}, {Host: "m1", Role: "master", Address: "10.0.0.11"}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
-	if _, err := failedTargets(t.Context(), client, []string{"a"}, nil); err == nil {
+	if len(labels) != 1 || labels["m1"]["zone"] != "a" {
+		t.Errorf("the labels are %v", labels)
+	}
+	if _, _, err := failedTargets(t.Context(), client, []string{"a"}, nil); err == nil {
 		t.Error("hosts beside --retry-failed are passed over")
 	}
 	f.hosts = f.hosts[1:2]
-	if _, err := failedTargets(t.Context(), client, nil, nil); !errors.Is(err, fault.NotFound) {
+	if _, _, err := failedTargets(t.Context(), client, nil, nil); !errors.Is(err, fault.NotFound) {
 		t.Errorf("nothing failed: %v", err)
 	}
 }

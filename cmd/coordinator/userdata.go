@@ -27,7 +27,8 @@ func userDataCommand() *cobra.Command {
 		Short: "Print user-data with which cloud hosts join as a role",
 		Long: `user-data makes a join token that is bound to the role and prints cloud-init user-data which carries it. The output holds
 the token: it is a secret for as long as the token is good. A host needs nothing beyond a minimal cloud image with one of
-curl, wget and python3. With --token-file, it carries a token that was made before.
+curl, wget and python3. With --token-file, it carries a token that was made before. The standard error says until when the
+token is good: give --ttl as long as the coordinator may come up later than the hosts.
 
 The formats are cloud-config and script for cloud-init, mime for cloud-init with other parts to be added, and ignition for
 Fedora CoreOS and Flatcar. More than 16,384 bytes, which EC2 would refuse, are refused here.
@@ -81,8 +82,10 @@ in cluster.yaml allows. The output names the policy and holds no secret; it is g
 			if err != nil {
 				return err
 			}
-			_, err = cmd.OutOrStdout().Write(text)
-			return err
+			if _, err = cmd.OutOrStdout().Write(text); err != nil || resp.TokenId == "" {
+				return err
+			}
+			return tellToken(cmd, client, resp.TokenId)
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", "", "the role of the hosts")

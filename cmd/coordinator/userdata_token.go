@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	operatorv1 "muster/proto/muster/operator/v1"
 )
 
 // tokenFrom says where user-data has a join token from that there is already.
@@ -56,6 +58,20 @@ func (t tokenFrom) read(cmd *cobra.Command) (string, error) {
 		return "", fmt.Errorf("%s does not hold a join token and nothing else; coordinator token create makes one", t.name())
 	}
 	return token, nil
+}
+
+// tellToken says until when the hosts can join: the coordinator may come up later than they do, but not later than that.
+func tellToken(cmd *cobra.Command, client operatorv1.OperatorServiceClient, id string) error {
+	resp, err := client.ListTokens(cmd.Context(), &operatorv1.ListTokensRequest{})
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.Tokens {
+		if t.Id == id {
+			_, err = fmt.Fprintln(cmd.ErrOrStderr(), tokenSentence(t))
+		}
+	}
+	return err
 }
 
 func (t tokenFrom) name() string {

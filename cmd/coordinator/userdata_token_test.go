@@ -6,6 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	operatorv1 "muster/proto/muster/operator/v1"
 )
 
 func writeText(t *testing.T, path, text string) {
@@ -51,5 +57,27 @@ func TestUserDataWithATokenThatThereIs(t *testing.T) {
 	}
 	if len(f.calls) != 3 {
 		t.Errorf("what is refused was asked for: %q", f.calls[3:])
+	}
+}
+
+func TestUserDataSaysUntilWhenHostsCanJoin(t *testing.T) {
+	until := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	f := fiveHosts()
+	f.listed = []*operatorv1.Token{{Id: "tk-0", MaxUses: 1}, {Id: "tk-1", Role: "agent", MaxUses: 20, Expires: timestamppb.New(until)}}
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	cmd.Flags().String("state", serveFake(t, f), "")
+	var said strings.Builder
+	cmd.SetErr(&said)
+	client, done, err := connect(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if err := tellToken(cmd, client, "tk-1"); err != nil {
+		t.Fatal(err)
+	}
+	if want := "token tk-1, 20 of 20 uses left, until " + until.Local().Format(time.RFC3339) + ", role agent\n"; said.String() != want {
+		t.Errorf("got %q, want %q", said.String(), want)
 	}
 }

@@ -27,6 +27,8 @@ type Push struct {
 	Token   string    `json:"token,omitempty"`
 	// HostKey is the fingerprint of a key that was trusted without having been known.
 	HostKey string `json:"host_key,omitempty"`
+	// Labels are those that the token gave, for the next push to the same host.
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Find is the identity of a host by identity, address or name.
@@ -194,6 +196,9 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 	p.HostKey = clip(p.HostKey, 128)
 	p.Target, p.Class = clip(p.Target, 253), clip(p.Class, 64)
 	p.Message, p.Remedy, p.Time = clip(p.Message, 1024), clip(p.Remedy, 1024), s.clock()
+	if err := checkLabels(p.Labels); err != nil {
+		return err
+	}
 	var joined bool
 	err := s.store.Update(ctx, func(w store.Writer) error {
 		// Read where the enrolment writes it: of the two, one comes first.
@@ -207,8 +212,11 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 				return err
 			}
 		}
-		known, err := s.directory.get(p.Target)
-		if joined = err == nil || token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
+		known, err := s.pushedHost(w, p.Target)
+		if err != nil {
+			return err
+		}
+		if joined = known.host.ID != "" || token.Uses > 0 || s.directory.joinedBy(p.Token); joined {
 			if p.OK {
 				return nil
 			}
@@ -220,4 +228,18 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 		s.directory.putPush(p)
 	}
 	return err
+}
+
+// pushedHost is the host that a push to the target meant, if it has joined; else none. A name is the host's own word, and may be
+// what somebody else is pushed to: so the address tells, or the token of the push that the host joined by.
+func (s *Service) pushedHost(r store.Reader, target string) (entry, error) {
+	known, err := s.directory.get(target)
+	if err != nil || known.host.Facts.Address == target {
+		return known, nil
+	}
+	var token identity.TokenRecord
+	if err := read(r, keyTokens+known.host.JoinedBy, &token); err != nil || token.Host != target {
+		return entry{}, err
+	}
+	return known, nil
 }

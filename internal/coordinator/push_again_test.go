@@ -1,6 +1,7 @@
 package coordinator_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -42,7 +43,12 @@ func TestAHostThatIsPushedToAgainTakesTheNewTokenAndStaysWhatItIs(t *testing.T) 
 func TestAPushToAHostThatHasJoinedIsNoRowOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.join("agent", 1)
+	a := numbered(1)
+	// By a push to its name: what a host calls itself would not do (TestAHostsNameHidesNoFailedPush).
+	a.token = s.token("agent", 1, func(t *identity.TokenSpec) { t.Host = a.name })
+	if _, err := s.apply(a); err != nil {
+		t.Fatal(err)
+	}
 	for name, p := range map[string]coordinator.Push{
 		"that went well": {Target: numbered(1).address, OK: true},
 		"that failed":    {Target: numbered(1).address, Class: "start", Message: "already installed", Remedy: "uninstall it"},
@@ -60,4 +66,27 @@ func TestAPushToAHostThatHasJoinedIsNoRowOfItsOwn(t *testing.T) {
 	if rows, _ := s.list(0); len(rows) != 1 {
 		t.Errorf("after a restart there are %d rows for one host", len(rows))
 	}
+}
+
+// A host may call itself what an operator pushes to. The push that fails is known to status and --retry-failed all the same.
+func TestAHostsNameHidesNoFailedPush(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	a := numbered(7)
+	a.name, a.token = "db1", s.token("agent", 1)
+	if _, err := s.apply(a); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.core.RecordPush(context.Background(), operator, coordinator.Push{Target: "db1", Role: "agent", Class: "auth", Message: "m", Remedy: "r", Token: "none", Labels: map[string]string{"zone": "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range s.core.ListHosts("", 0).Hosts {
+		if h.Push == "auth" {
+			if h.GetFacts().GetLabels()["zone"] != "a" {
+				t.Errorf("--retry-failed doesn't know its labels: %v", h)
+			}
+			return
+		}
+	}
+	t.Error("no push failed, says --retry-failed")
 }

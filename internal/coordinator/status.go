@@ -183,6 +183,9 @@ func (p Push) message() *operatorv1.Host {
 	if !p.OK {
 		h.Push, h.FailedStep, h.Failure, h.Remedy = p.Class, "push", p.Message, p.Remedy
 	}
+	if len(p.Labels) > 0 {
+		h.Facts = &syncv1.Facts{Labels: p.Labels}
+	}
 	return h
 }
 

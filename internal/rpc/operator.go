@@ -151,6 +151,7 @@ func (d *operatorDoor) ReadmitInstance(ctx context.Context, req *operatorv1.Read
 func (d *operatorDoor) RecordPush(ctx context.Context, req *operatorv1.RecordPushRequest) (*operatorv1.RecordPushResponse, error) {
 	return &operatorv1.RecordPushResponse{}, d.core.RecordPush(ctx, actor(ctx), coordinator.Push{
 		Target: req.Target, Role: req.Role, OK: req.Ok, Class: req.ErrorClass, Message: req.Message, Remedy: req.Remedy, Token: req.TokenId, HostKey: req.HostKey,
+		Labels: req.Labels,
 	})
 }
 

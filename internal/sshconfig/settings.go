@@ -45,80 +45,57 @@ func (c *Config) Host(name, userName string, port int) (Settings, error) {
 	if c == nil {
 		return s, nil
 	}
-	get := func(keyword string) (value string, err error) {
-		value, err = c.first(name, keyword)
-		return strings.TrimSpace(value), err
-	}
+	said := c.ask(name)
 	var err error
-	if s.User, err = get("User"); err != nil {
-		return s, err
-	}
-	portText, err := get("Port")
-	if err != nil {
-		return s, err
-	}
-	if portText != "" {
-		if s.Port, err = strconv.Atoi(portText); err != nil || s.Port < 1 || s.Port > 65535 {
-			return s, c.refuse(name, "Port", portText, "is not a port")
+	s.User = said.first("User")
+	if port := said.first("Port"); port != "" {
+		if s.Port, err = strconv.Atoi(port); err != nil || s.Port < 1 || s.Port > 65535 {
+			return s, c.refuse(name, "Port", port, "is not a port")
 		}
 	}
-	hostName, err := get("HostName")
-	if err != nil {
-		return s, err
-	}
-	if hostName != "" {
+	if hostName := said.first("HostName"); hostName != "" {
 		if s.HostName, err = expand(hostName, map[byte]string{'h': name}); err != nil {
 			return s, c.refuse(name, "HostName", hostName, err.Error())
 		}
 	}
-	if s.HostKeyAlias, err = get("HostKeyAlias"); err != nil {
-		return s, err
-	}
-	timeout, err := get("ConnectTimeout")
-	if err != nil {
-		return s, err
-	}
-	if timeout != "" && timeout != "none" {
+	s.HostKeyAlias = said.first("HostKeyAlias")
+	if timeout := said.first("ConnectTimeout"); timeout != "" && timeout != "none" {
 		seconds, err := strconv.Atoi(timeout)
 		if err != nil || seconds < 1 || seconds > 86400 {
 			return s, c.refuse(name, "ConnectTimeout", timeout, "is no number of seconds")
 		}
 		s.ConnectTimeout = time.Duration(seconds) * time.Second
 	}
-	only, err := get("IdentitiesOnly")
-	if err != nil {
+	switch only := said.first("IdentitiesOnly"); strings.ToLower(only) {
+	case "yes", "true":
+		s.IdentitiesOnly = true
+	case "", "no", "false":
+	default:
+		return s, c.refuse(name, "IdentitiesOnly", only, "is neither yes nor no")
+	}
+	if err := c.proxy(said, &s); err != nil {
 		return s, err
 	}
-	s.IdentitiesOnly = only == "yes"
-	if err := c.proxy(name, &s); err != nil {
-		return s, err
-	}
-	return s, c.files(name, userName, port, &s)
+	return s, c.files(said, userName, port, &s)
 }
 
-func (c *Config) proxy(name string, s *Settings) error {
-	jump, err := c.first(name, "ProxyJump")
-	if err != nil {
-		return err
-	}
-	if jump != "" {
-		if s.Jumps, err = ParseJumps(jump); err != nil {
-			return c.refuse(name, "ProxyJump", jump, err.Error())
+func (c *Config) proxy(said *said, s *Settings) (err error) {
+	switch value := said.first(said.proxy); said.proxy {
+	case "proxyjump":
+		if s.Jumps, err = ParseJumps(value); err != nil {
+			return c.refuse(said.name, "ProxyJump", value, err.Error())
 		}
-		return nil
-	}
-	command, err := c.first(name, "ProxyCommand")
-	if err != nil {
-		return err
-	}
-	if command != "" && command != "none" {
-		return c.refuse(name, "ProxyCommand", command, "is not supported: use ProxyJump, or --jump")
+	case "proxycommand":
+		if !strings.EqualFold(value, "none") {
+			return c.refuse(said.name, "ProxyCommand", value, "is not supported: use ProxyJump, or --jump")
+		}
 	}
 	return nil
 }
 
 // files are the settings that name files, in which tokens, the home directory and variables are replaced.
-func (c *Config) files(name, userName string, port int, s *Settings) error {
+func (c *Config) files(said *said, userName string, port int, s *Settings) (err error) {
+	name := said.name
 	if userName == "" {
 		userName = s.User
 	}
@@ -151,8 +128,7 @@ func (c *Config) files(name, userName string, port int, s *Settings) error {
 		return expanded, nil
 	}
 	list := func(keyword string) (paths []string, err error) {
-		values, err := c.all(name, keyword)
-		for _, v := range values {
+		for _, v := range said.all(keyword) {
 			p, err := path(keyword, v)
 			if err != nil {
 				return nil, err
@@ -161,20 +137,15 @@ func (c *Config) files(name, userName string, port int, s *Settings) error {
 				paths = append(paths, p)
 			}
 		}
-		return paths, err
+		return paths, nil
 	}
-	var err error
 	if s.IdentityFiles, err = list("IdentityFile"); err != nil {
 		return err
 	}
 	if s.CertificateFiles, err = list("CertificateFile"); err != nil {
 		return err
 	}
-	known, err := c.first(name, "UserKnownHostsFile")
-	if err != nil {
-		return err
-	}
-	if known != "" {
+	if known := said.first("UserKnownHostsFile"); known != "" {
 		if strings.Contains(known, `"`) {
 			return c.refuse(name, "UserKnownHostsFile", known, "has quotes around one of several names, which is not supported")
 		}
@@ -189,10 +160,10 @@ func (c *Config) files(name, userName string, port int, s *Settings) error {
 			s.KnownHosts = append(s.KnownHosts, file)
 		}
 	}
-	agent, err := c.first(name, "IdentityAgent")
-	if err != nil || agent == "" || agent == NoAgent {
+	agent := said.first("IdentityAgent")
+	if agent == "" || agent == NoAgent {
 		s.IdentityAgent = agent
-		return err
+		return nil
 	}
 	if agent == "SSH_AUTH_SOCK" {
 		return nil // the default

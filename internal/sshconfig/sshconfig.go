@@ -10,15 +10,13 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/kevinburke/ssh_config"
-
 	"muster/internal/fault"
 )
 
 // Config is one configuration file with what it includes. A nil Config says nothing of any host.
 type Config struct {
 	file   string
-	parsed *ssh_config.Config
+	blocks []block
 	self   self
 }
 
@@ -41,12 +39,9 @@ func Load(file string) (*Config, error) {
 	if err := inspect(file, c.self.home, 0); err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(file)
+	c.blocks, err = blocksOf(file, c.self.home)
 	if err != nil {
 		return nil, err
-	}
-	if c.parsed, err = ssh_config.DecodeBytes(content); err != nil {
-		return nil, malformed(file, err)
 	}
 	return c, nil
 }
@@ -65,26 +60,6 @@ func malformed(file string, err error) error {
 }
 
 const refusalRemedy = "correct the file, name another with --ssh-config FILE, or use none: --ssh-config none"
-
-// first is the first value of a keyword for a host, as OpenSSH takes it.
-func (c *Config) first(host, keyword string) (string, error) {
-	all, err := c.all(host, keyword)
-	if err != nil || len(all) == 0 {
-		return "", err
-	}
-	return all[0], nil
-}
-
-func (c *Config) all(host, keyword string) ([]string, error) {
-	if c == nil {
-		return nil, nil
-	}
-	values, err := c.parsed.GetAll(host, keyword)
-	if err != nil {
-		return nil, malformed(c.file, err)
-	}
-	return values, nil
-}
 
 // refuse is a fault about one host's settings.
 func (c *Config) refuse(host, keyword, value, why string) error {

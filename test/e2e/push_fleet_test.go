@@ -31,89 +31,60 @@ func (r pushReport) class(host string) string {
 	return "not pushed to"
 }
 
-// pushWith runs push with a file as descriptor 3 and reads its report.
+// pushing is how push is run, and how it is to end.
+type pushing struct {
+	code   int
+	secret string   // what file descriptor 3 holds
+	env    []string // beside the test's own
+}
+
+// anyEnd is the code of one that may fail for some hosts.
+const anyEnd = -1
+
+// pushWith runs push to the lab's hosts with a file as descriptor 3 and reads its report.
 func (c *coordinator) pushWith(code int, secret string, args ...string) pushReport {
 	c.t.Helper()
+	return c.pushBy(pushing{code: code, secret: secret}, c.ssh("", args...)[1:]...)
+}
+
+// pushBy is the same with all the flags said. It may run beside another.
+func (c *coordinator) pushBy(how pushing, args ...string) (r pushReport) {
+	c.t.Helper()
 	file := filepath.Join(c.t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
-		c.t.Fatal(err)
+	if err := os.WriteFile(file, []byte(how.secret), 0o600); err != nil {
+		c.t.Error(err)
+		return r
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		c.t.Fatal(err)
+		c.t.Error(err)
+		return r
 	}
 	defer f.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "./coordinator", append(c.ssh("push", "-o", "json"), args...)...)
-	cmd.Dir, cmd.ExtraFiles = c.dir, []*os.File{f}
+	cmd := exec.CommandContext(ctx, "./coordinator", append([]string{"push", "-o", "json"}, args...)...)
+	cmd.Dir, cmd.ExtraFiles, cmd.Env = c.dir, []*os.File{f}, append(os.Environ(), how.env...)
+	// Without a terminal, wherever the test is run.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	exit := new(exec.ExitError)
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
-		c.t.Fatal(err)
+		c.t.Error(err)
+		return r
 	}
-	if cmd.ProcessState.ExitCode() != code {
-		c.t.Fatalf("push %s ended with %d, want %d:\n%s%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), code, stdout.String(), stderr.String())
+	code := cmd.ProcessState.ExitCode()
+	if code != how.code && !(how.code == anyEnd && (code == 0 || code == 3)) {
+		c.t.Errorf("push %s ended with %d, want %d:\n%s%s", strings.Join(args, " "), code, how.code, stdout.String(), stderr.String())
 	}
-	if secret != "" && strings.Contains(stdout.String()+stderr.String(), strings.TrimSpace(secret)) {
+	if how.secret != "" && strings.Contains(stdout.String()+stderr.String(), strings.TrimSpace(how.secret)) {
 		c.t.Errorf("the password is printed:\n%s%s", stdout.String(), stderr.String())
 	}
-	var r pushReport
-	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
-		c.t.Fatalf("%v: %s", err, stdout.String())
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil && (code == 0 || code == 3) {
+		c.t.Errorf("%v: %s", err, stdout.String())
 	}
 	return r
-}
-
-// A fleet as it is: sudo that wants a password, also on a terminal only; a host behind another one; one that hangs.
-// What failed is known to status and to push --retry-failed.
-func TestPushToAFleetAsItIs(t *testing.T) {
-	l, c := newSite(t, exampleCluster(t, 1))
-	l.up(4, "--requiretty", "2")
-	for _, h := range []int{1, 2} {
-		l.mustSh(h, `echo "admin:geheim-42" | chpasswd; rm -f /etc/sudoers.d/admin /etc/sudoers.d/lab; echo "admin ALL=(ALL) PASSWD: ALL" >/etc/sudoers.d/zz-password; chmod 440 /etc/sudoers.d/zz-password; echo "Defaults passwd_tries=1" >>/etc/sudoers.d/zz-password`)
-	}
-	l.mustSh(3, "mount -t tmpfs -o noexec,mode=1777 tmpfs /tmp; mount -t tmpfs -o size=64k,mode=1777 tmpfs /var/tmp; rm -f /usr/bin/curl /usr/bin/wget /usr/bin/python3*")
-	l.fault("freeze", 4)
-
-	r := c.pushWith(3, "", "--role", "agent", "--connect-timeout", "3s", "10.77.0.[11-12]", address(4))
-	for host, class := range map[string]string{address(1): "sudo-password", address(2): "sudo-password", address(4): "timeout"} {
-		if r.class(host) != class {
-			t.Errorf("%s: class %q, want %q: %+v", host, r.class(host), class, r)
-		}
-	}
-	for _, h := range []int{1, 2} {
-		if out := l.mustSh(h, "ls -d /var/tmp/muster-push-* /tmp/muster-push-* /var/lib/bootstrap-agent 2>/dev/null; true"); out != "" {
-			t.Errorf("host%d, which was not pushed to, keeps %s", h, out)
-		}
-	}
-	if s := c.must("status"); !strings.Contains(s, "--ask-sudo") || !strings.Contains(s, "sudo-password") {
-		t.Errorf("status doesn't tell what to do:\n%s", s)
-	}
-	l.fault("thaw", 4)
-
-	r = c.pushWith(3, "falsch-43\n", "--retry-failed", "--sudo-fd", "3")
-	if r.class(address(1)) != "sudo-wrong-password" || r.class(address(2)) != "sudo-wrong-password" || r.class(address(4)) != "" {
-		t.Errorf("with a wrong password: %+v", r)
-	}
-	if r = c.pushWith(0, "geheim-42\n", "--retry-failed", "--sudo-fd", "3"); r.Pushed != 2 {
-		t.Errorf("with the right password: %+v", r)
-	}
-	// host3 lets nobody in but host1.
-	l.mustSh(3, `printf 'Match Address *,!10.77.0.11\n DenyUsers *\n' >>/etc/ssh/sshd_config; systemctl reload ssh`)
-	if r = c.pushWith(3, "", "--role", "agent", address(3)); r.class(address(3)) != "auth" {
-		t.Errorf("straight to the host behind another one: %+v", r)
-	}
-	if r = c.pushWith(0, "", "--retry-failed", "-J", "admin@"+address(1)); len(r.Hosts) != 1 || !strings.Contains(r.Hosts[0].Note, "neither curl nor wget") {
-		t.Errorf("the host that can't fetch the agent: %+v", r)
-	}
-	for _, h := range []int{1, 2, 3, 4} {
-		c.until(h, time.Minute, "waits for the roster", func(h host) bool { return h.Phase == "ready" })
-	}
-	if out := l.mustSh(1, "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | grep -c '[g]eheim-42' || true"); strings.TrimSpace(out) != "0" {
-		t.Errorf("the password is in the arguments or the environment of %s processes", out)
-	}
 }
 
 // Ctrl-C in the middle: the hosts that had not finished keep nothing, and the next push finds them as they were.

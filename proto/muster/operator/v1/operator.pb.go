@@ -1718,7 +1718,9 @@ type RecordPushRequest struct {
 	// The token that the pushed seed carried, as CreateSeed answered it.
 	TokenId string `protobuf:"bytes,7,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
 	// The fingerprint of a host key that was trusted because nobody knew the host before; empty if it was known.
-	HostKey       string `protobuf:"bytes,8,opt,name=host_key,json=hostKey,proto3" json:"host_key,omitempty"`
+	HostKey string `protobuf:"bytes,8,opt,name=host_key,json=hostKey,proto3" json:"host_key,omitempty"`
+	// The labels that the token gave, for the next push to the same host.
+	Labels        map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1807,6 +1809,13 @@ func (x *RecordPushRequest) GetHostKey() string {
 		return x.HostKey
 	}
 	return ""
+}
+
+func (x *RecordPushRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type RecordPushResponse struct {
@@ -4279,7 +4288,7 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\x04role\x18\x02 \x01(\tR\x04role\"C\n" +
 	"\x12CreateSeedResponse\x12\x12\n" +
 	"\x04seed\x18\x01 \x01(\fR\x04seed\x12\x19\n" +
-	"\btoken_id\x18\x02 \x01(\tR\atokenId\"\xd8\x01\n" +
+	"\btoken_id\x18\x02 \x01(\tR\atokenId\"\xde\x02\n" +
 	"\x11RecordPushRequest\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x0e\n" +
@@ -4289,7 +4298,11 @@ const file_muster_operator_v1_operator_proto_rawDesc = "" +
 	"\amessage\x18\x05 \x01(\tR\amessage\x12\x16\n" +
 	"\x06remedy\x18\x06 \x01(\tR\x06remedy\x12\x19\n" +
 	"\btoken_id\x18\a \x01(\tR\atokenId\x12\x19\n" +
-	"\bhost_key\x18\b \x01(\tR\ahostKey\"\x14\n" +
+	"\bhost_key\x18\b \x01(\tR\ahostKey\x12I\n" +
+	"\x06labels\x18\t \x03(\v21.muster.operator.v1.RecordPushRequest.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x14\n" +
 	"\x12RecordPushResponse\";\n" +
 	"\x11AssignHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
@@ -4476,7 +4489,7 @@ func file_muster_operator_v1_operator_proto_rawDescGZIP() []byte {
 	return file_muster_operator_v1_operator_proto_rawDescData
 }
 
-var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 74)
+var file_muster_operator_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*GetClusterRequest)(nil),       // 0: muster.operator.v1.GetClusterRequest
 	(*GetClusterResponse)(nil),      // 1: muster.operator.v1.GetClusterResponse
@@ -4551,129 +4564,131 @@ var file_muster_operator_v1_operator_proto_goTypes = []any{
 	(*CreatePageLoginResponse)(nil), // 70: muster.operator.v1.CreatePageLoginResponse
 	nil,                             // 71: muster.operator.v1.GetClusterResponse.PhasesEntry
 	nil,                             // 72: muster.operator.v1.CreateTokenRequest.LabelsEntry
-	nil,                             // 73: muster.operator.v1.GetPushResponse.AgentsEntry
-	(*timestamppb.Timestamp)(nil),   // 74: google.protobuf.Timestamp
-	(v1.Phase)(0),                   // 75: muster.sync.v1.Phase
-	(*v1.Facts)(nil),                // 76: muster.sync.v1.Facts
-	(*v1.Report)(nil),               // 77: muster.sync.v1.Report
-	(*durationpb.Duration)(nil),     // 78: google.protobuf.Duration
+	nil,                             // 73: muster.operator.v1.RecordPushRequest.LabelsEntry
+	nil,                             // 74: muster.operator.v1.GetPushResponse.AgentsEntry
+	(*timestamppb.Timestamp)(nil),   // 75: google.protobuf.Timestamp
+	(v1.Phase)(0),                   // 76: muster.sync.v1.Phase
+	(*v1.Facts)(nil),                // 77: muster.sync.v1.Facts
+	(*v1.Report)(nil),               // 78: muster.sync.v1.Report
+	(*durationpb.Duration)(nil),     // 79: google.protobuf.Duration
 }
 var file_muster_operator_v1_operator_proto_depIdxs = []int32{
 	2,  // 0: muster.operator.v1.GetClusterResponse.roles:type_name -> muster.operator.v1.RoleState
 	71, // 1: muster.operator.v1.GetClusterResponse.phases:type_name -> muster.operator.v1.GetClusterResponse.PhasesEntry
-	74, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
+	75, // 2: muster.operator.v1.GetClusterResponse.now:type_name -> google.protobuf.Timestamp
 	3,  // 3: muster.operator.v1.RoleState.members:type_name -> muster.operator.v1.Member
-	75, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
-	74, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
-	74, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
-	74, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
-	74, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
-	76, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
+	76, // 4: muster.operator.v1.Host.phase:type_name -> muster.sync.v1.Phase
+	75, // 5: muster.operator.v1.Host.enrolled:type_name -> google.protobuf.Timestamp
+	75, // 6: muster.operator.v1.Host.last_seen:type_name -> google.protobuf.Timestamp
+	75, // 7: muster.operator.v1.Host.phase_since:type_name -> google.protobuf.Timestamp
+	75, // 8: muster.operator.v1.Host.done:type_name -> google.protobuf.Timestamp
+	77, // 9: muster.operator.v1.Host.facts:type_name -> muster.sync.v1.Facts
 	5,  // 10: muster.operator.v1.Host.quarantine:type_name -> muster.operator.v1.Quarantine
-	74, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	75, // 11: muster.operator.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
 	4,  // 12: muster.operator.v1.ListHostsResponse.hosts:type_name -> muster.operator.v1.Host
 	4,  // 13: muster.operator.v1.GetHostResponse.host:type_name -> muster.operator.v1.Host
-	77, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
+	78, // 14: muster.operator.v1.GetHostResponse.reports:type_name -> muster.sync.v1.Report
 	4,  // 15: muster.operator.v1.WatchHostsResponse.hosts:type_name -> muster.operator.v1.Host
-	74, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
-	74, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
+	75, // 16: muster.operator.v1.Event.time:type_name -> google.protobuf.Timestamp
+	75, // 17: muster.operator.v1.ListEventsRequest.since:type_name -> google.protobuf.Timestamp
 	12, // 18: muster.operator.v1.ListEventsResponse.events:type_name -> muster.operator.v1.Event
-	78, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	79, // 19: muster.operator.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
 	72, // 20: muster.operator.v1.CreateTokenRequest.labels:type_name -> muster.operator.v1.CreateTokenRequest.LabelsEntry
 	17, // 21: muster.operator.v1.CreateTokenResponse.record:type_name -> muster.operator.v1.Token
-	74, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
-	74, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
+	75, // 22: muster.operator.v1.Token.created:type_name -> google.protobuf.Timestamp
+	75, // 23: muster.operator.v1.Token.expires:type_name -> google.protobuf.Timestamp
 	17, // 24: muster.operator.v1.ListTokensResponse.tokens:type_name -> muster.operator.v1.Token
 	15, // 25: muster.operator.v1.CreateSeedRequest.token:type_name -> muster.operator.v1.CreateTokenRequest
 	23, // 26: muster.operator.v1.CreateSeedRequest.aws:type_name -> muster.operator.v1.ByAws
-	4,  // 27: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
-	4,  // 28: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
-	4,  // 29: muster.operator.v1.ReleaseHostResponse.host:type_name -> muster.operator.v1.Host
-	4,  // 30: muster.operator.v1.ReplaceHostResponse.host:type_name -> muster.operator.v1.Host
-	74, // 31: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
-	74, // 32: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
-	74, // 33: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
-	74, // 34: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
-	74, // 35: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
-	39, // 36: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
-	40, // 37: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
-	74, // 38: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
-	47, // 39: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	47, // 40: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
-	47, // 41: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
-	60, // 42: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
-	73, // 43: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
-	74, // 44: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
-	74, // 45: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
-	74, // 46: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
-	78, // 47: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
-	62, // 48: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
-	62, // 49: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
-	74, // 50: muster.operator.v1.CreatePageLoginResponse.expires:type_name -> google.protobuf.Timestamp
-	61, // 51: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
-	0,  // 52: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
-	6,  // 53: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
-	8,  // 54: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
-	10, // 55: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
-	13, // 56: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
-	15, // 57: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
-	18, // 58: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
-	20, // 59: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
-	22, // 60: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
-	25, // 61: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
-	27, // 62: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
-	29, // 63: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
-	31, // 64: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
-	33, // 65: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
-	35, // 66: muster.operator.v1.OperatorService.ReplaceHost:input_type -> muster.operator.v1.ReplaceHostRequest
-	37, // 67: muster.operator.v1.OperatorService.ReadmitInstance:input_type -> muster.operator.v1.ReadmitInstanceRequest
-	41, // 68: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
-	43, // 69: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
-	45, // 70: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
-	48, // 71: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
-	50, // 72: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
-	52, // 73: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
-	54, // 74: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
-	56, // 75: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
-	58, // 76: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
-	63, // 77: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
-	65, // 78: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
-	67, // 79: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
-	69, // 80: muster.operator.v1.OperatorService.CreatePageLogin:input_type -> muster.operator.v1.CreatePageLoginRequest
-	1,  // 81: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
-	7,  // 82: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
-	9,  // 83: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
-	11, // 84: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
-	14, // 85: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
-	16, // 86: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
-	19, // 87: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
-	21, // 88: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
-	24, // 89: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
-	26, // 90: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
-	28, // 91: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
-	30, // 92: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
-	32, // 93: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
-	34, // 94: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
-	36, // 95: muster.operator.v1.OperatorService.ReplaceHost:output_type -> muster.operator.v1.ReplaceHostResponse
-	38, // 96: muster.operator.v1.OperatorService.ReadmitInstance:output_type -> muster.operator.v1.ReadmitInstanceResponse
-	42, // 97: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
-	44, // 98: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
-	46, // 99: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
-	49, // 100: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
-	51, // 101: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
-	53, // 102: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
-	55, // 103: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
-	57, // 104: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
-	59, // 105: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
-	64, // 106: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
-	66, // 107: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
-	68, // 108: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
-	70, // 109: muster.operator.v1.OperatorService.CreatePageLogin:output_type -> muster.operator.v1.CreatePageLoginResponse
-	81, // [81:110] is the sub-list for method output_type
-	52, // [52:81] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	73, // 27: muster.operator.v1.RecordPushRequest.labels:type_name -> muster.operator.v1.RecordPushRequest.LabelsEntry
+	4,  // 28: muster.operator.v1.AssignHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 29: muster.operator.v1.RetryHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 30: muster.operator.v1.ReleaseHostResponse.host:type_name -> muster.operator.v1.Host
+	4,  // 31: muster.operator.v1.ReplaceHostResponse.host:type_name -> muster.operator.v1.Host
+	75, // 32: muster.operator.v1.Authority.not_before:type_name -> google.protobuf.Timestamp
+	75, // 33: muster.operator.v1.Authority.not_after:type_name -> google.protobuf.Timestamp
+	75, // 34: muster.operator.v1.Rotation.started:type_name -> google.protobuf.Timestamp
+	75, // 35: muster.operator.v1.Rotation.tokens_until:type_name -> google.protobuf.Timestamp
+	75, // 36: muster.operator.v1.Rotation.force_from:type_name -> google.protobuf.Timestamp
+	39, // 37: muster.operator.v1.GetAuthorityResponse.certificates:type_name -> muster.operator.v1.Authority
+	40, // 38: muster.operator.v1.GetAuthorityResponse.rotation:type_name -> muster.operator.v1.Rotation
+	75, // 39: muster.operator.v1.Secret.created:type_name -> google.protobuf.Timestamp
+	47, // 40: muster.operator.v1.SetSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	47, // 41: muster.operator.v1.GenerateSecretResponse.secret:type_name -> muster.operator.v1.Secret
+	47, // 42: muster.operator.v1.ListSecretsResponse.secrets:type_name -> muster.operator.v1.Secret
+	60, // 43: muster.operator.v1.GetPushResponse.hosts:type_name -> muster.operator.v1.ListedHost
+	74, // 44: muster.operator.v1.GetPushResponse.agents:type_name -> muster.operator.v1.GetPushResponse.AgentsEntry
+	75, // 45: muster.operator.v1.Operator.created:type_name -> google.protobuf.Timestamp
+	75, // 46: muster.operator.v1.Operator.expires:type_name -> google.protobuf.Timestamp
+	75, // 47: muster.operator.v1.Operator.revoked:type_name -> google.protobuf.Timestamp
+	79, // 48: muster.operator.v1.CreateOperatorRequest.ttl:type_name -> google.protobuf.Duration
+	62, // 49: muster.operator.v1.CreateOperatorResponse.operator:type_name -> muster.operator.v1.Operator
+	62, // 50: muster.operator.v1.ListOperatorsResponse.operators:type_name -> muster.operator.v1.Operator
+	75, // 51: muster.operator.v1.CreatePageLoginResponse.expires:type_name -> google.protobuf.Timestamp
+	61, // 52: muster.operator.v1.GetPushResponse.AgentsEntry.value:type_name -> muster.operator.v1.AgentBlob
+	0,  // 53: muster.operator.v1.OperatorService.GetCluster:input_type -> muster.operator.v1.GetClusterRequest
+	6,  // 54: muster.operator.v1.OperatorService.ListHosts:input_type -> muster.operator.v1.ListHostsRequest
+	8,  // 55: muster.operator.v1.OperatorService.GetHost:input_type -> muster.operator.v1.GetHostRequest
+	10, // 56: muster.operator.v1.OperatorService.WatchHosts:input_type -> muster.operator.v1.WatchHostsRequest
+	13, // 57: muster.operator.v1.OperatorService.ListEvents:input_type -> muster.operator.v1.ListEventsRequest
+	15, // 58: muster.operator.v1.OperatorService.CreateToken:input_type -> muster.operator.v1.CreateTokenRequest
+	18, // 59: muster.operator.v1.OperatorService.ListTokens:input_type -> muster.operator.v1.ListTokensRequest
+	20, // 60: muster.operator.v1.OperatorService.RevokeToken:input_type -> muster.operator.v1.RevokeTokenRequest
+	22, // 61: muster.operator.v1.OperatorService.CreateSeed:input_type -> muster.operator.v1.CreateSeedRequest
+	25, // 62: muster.operator.v1.OperatorService.RecordPush:input_type -> muster.operator.v1.RecordPushRequest
+	27, // 63: muster.operator.v1.OperatorService.AssignHost:input_type -> muster.operator.v1.AssignHostRequest
+	29, // 64: muster.operator.v1.OperatorService.RetryHost:input_type -> muster.operator.v1.RetryHostRequest
+	31, // 65: muster.operator.v1.OperatorService.RemoveHost:input_type -> muster.operator.v1.RemoveHostRequest
+	33, // 66: muster.operator.v1.OperatorService.ReleaseHost:input_type -> muster.operator.v1.ReleaseHostRequest
+	35, // 67: muster.operator.v1.OperatorService.ReplaceHost:input_type -> muster.operator.v1.ReplaceHostRequest
+	37, // 68: muster.operator.v1.OperatorService.ReadmitInstance:input_type -> muster.operator.v1.ReadmitInstanceRequest
+	41, // 69: muster.operator.v1.OperatorService.GetAuthority:input_type -> muster.operator.v1.GetAuthorityRequest
+	43, // 70: muster.operator.v1.OperatorService.RotateAuthority:input_type -> muster.operator.v1.RotateAuthorityRequest
+	45, // 71: muster.operator.v1.OperatorService.FinishAuthority:input_type -> muster.operator.v1.FinishAuthorityRequest
+	48, // 72: muster.operator.v1.OperatorService.SetSecret:input_type -> muster.operator.v1.SetSecretRequest
+	50, // 73: muster.operator.v1.OperatorService.GenerateSecret:input_type -> muster.operator.v1.GenerateSecretRequest
+	52, // 74: muster.operator.v1.OperatorService.ListSecrets:input_type -> muster.operator.v1.ListSecretsRequest
+	54, // 75: muster.operator.v1.OperatorService.RekeySecrets:input_type -> muster.operator.v1.RekeySecretsRequest
+	56, // 76: muster.operator.v1.OperatorService.ExportSecrets:input_type -> muster.operator.v1.ExportSecretsRequest
+	58, // 77: muster.operator.v1.OperatorService.GetPush:input_type -> muster.operator.v1.GetPushRequest
+	63, // 78: muster.operator.v1.OperatorService.CreateOperator:input_type -> muster.operator.v1.CreateOperatorRequest
+	65, // 79: muster.operator.v1.OperatorService.ListOperators:input_type -> muster.operator.v1.ListOperatorsRequest
+	67, // 80: muster.operator.v1.OperatorService.RevokeOperator:input_type -> muster.operator.v1.RevokeOperatorRequest
+	69, // 81: muster.operator.v1.OperatorService.CreatePageLogin:input_type -> muster.operator.v1.CreatePageLoginRequest
+	1,  // 82: muster.operator.v1.OperatorService.GetCluster:output_type -> muster.operator.v1.GetClusterResponse
+	7,  // 83: muster.operator.v1.OperatorService.ListHosts:output_type -> muster.operator.v1.ListHostsResponse
+	9,  // 84: muster.operator.v1.OperatorService.GetHost:output_type -> muster.operator.v1.GetHostResponse
+	11, // 85: muster.operator.v1.OperatorService.WatchHosts:output_type -> muster.operator.v1.WatchHostsResponse
+	14, // 86: muster.operator.v1.OperatorService.ListEvents:output_type -> muster.operator.v1.ListEventsResponse
+	16, // 87: muster.operator.v1.OperatorService.CreateToken:output_type -> muster.operator.v1.CreateTokenResponse
+	19, // 88: muster.operator.v1.OperatorService.ListTokens:output_type -> muster.operator.v1.ListTokensResponse
+	21, // 89: muster.operator.v1.OperatorService.RevokeToken:output_type -> muster.operator.v1.RevokeTokenResponse
+	24, // 90: muster.operator.v1.OperatorService.CreateSeed:output_type -> muster.operator.v1.CreateSeedResponse
+	26, // 91: muster.operator.v1.OperatorService.RecordPush:output_type -> muster.operator.v1.RecordPushResponse
+	28, // 92: muster.operator.v1.OperatorService.AssignHost:output_type -> muster.operator.v1.AssignHostResponse
+	30, // 93: muster.operator.v1.OperatorService.RetryHost:output_type -> muster.operator.v1.RetryHostResponse
+	32, // 94: muster.operator.v1.OperatorService.RemoveHost:output_type -> muster.operator.v1.RemoveHostResponse
+	34, // 95: muster.operator.v1.OperatorService.ReleaseHost:output_type -> muster.operator.v1.ReleaseHostResponse
+	36, // 96: muster.operator.v1.OperatorService.ReplaceHost:output_type -> muster.operator.v1.ReplaceHostResponse
+	38, // 97: muster.operator.v1.OperatorService.ReadmitInstance:output_type -> muster.operator.v1.ReadmitInstanceResponse
+	42, // 98: muster.operator.v1.OperatorService.GetAuthority:output_type -> muster.operator.v1.GetAuthorityResponse
+	44, // 99: muster.operator.v1.OperatorService.RotateAuthority:output_type -> muster.operator.v1.RotateAuthorityResponse
+	46, // 100: muster.operator.v1.OperatorService.FinishAuthority:output_type -> muster.operator.v1.FinishAuthorityResponse
+	49, // 101: muster.operator.v1.OperatorService.SetSecret:output_type -> muster.operator.v1.SetSecretResponse
+	51, // 102: muster.operator.v1.OperatorService.GenerateSecret:output_type -> muster.operator.v1.GenerateSecretResponse
+	53, // 103: muster.operator.v1.OperatorService.ListSecrets:output_type -> muster.operator.v1.ListSecretsResponse
+	55, // 104: muster.operator.v1.OperatorService.RekeySecrets:output_type -> muster.operator.v1.RekeySecretsResponse
+	57, // 105: muster.operator.v1.OperatorService.ExportSecrets:output_type -> muster.operator.v1.ExportSecretsResponse
+	59, // 106: muster.operator.v1.OperatorService.GetPush:output_type -> muster.operator.v1.GetPushResponse
+	64, // 107: muster.operator.v1.OperatorService.CreateOperator:output_type -> muster.operator.v1.CreateOperatorResponse
+	66, // 108: muster.operator.v1.OperatorService.ListOperators:output_type -> muster.operator.v1.ListOperatorsResponse
+	68, // 109: muster.operator.v1.OperatorService.RevokeOperator:output_type -> muster.operator.v1.RevokeOperatorResponse
+	70, // 110: muster.operator.v1.OperatorService.CreatePageLogin:output_type -> muster.operator.v1.CreatePageLoginResponse
+	82, // [82:111] is the sub-list for method output_type
+	53, // [53:82] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_muster_operator_v1_operator_proto_init() }
@@ -4687,7 +4702,7 @@ func file_muster_operator_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_operator_v1_operator_proto_rawDesc), len(file_muster_operator_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   74,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
