@@ -195,7 +195,7 @@ func TestPushToHostsAsTheyAre(t *testing.T) {
 	})
 
 	way("another architecture", func(t *testing.T, l *lab, c *coordinator) {
-		l.mustSh(6, `mv /usr/bin/uname /usr/bin/uname.own; printf '#!/bin/sh\n[ "$1" = -m ] && echo riscv64 || exec /usr/bin/uname.own "$@"\n' >/usr/bin/uname; chmod 755 /usr/bin/uname`)
+		l.mustSh(6, `mv /usr/bin/uname /usr/bin/uname.own; printf '#!/bin/sh\n/usr/bin/uname.own "$@" | sed "s/$(/usr/bin/uname.own -m)/riscv64/"\n' >/usr/bin/uname; chmod 755 /usr/bin/uname`)
 		received := l.received(6)
 		r := c.pushWith(3, "", "--retry-failed")
 		if r.class(address(6)) != "architecture" || !strings.Contains(fmt.Sprint(r), "riscv64") {
