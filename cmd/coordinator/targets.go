@@ -46,7 +46,7 @@ func parseTargets(args []string, role string, listed []manifest.Listed) ([]targe
 		switch {
 		case host == "" || strings.HasPrefix(host, "-") || strings.ContainsAny(host, " \t\n@/=") || strings.Contains(host, ":") && !isAddress(host):
 			return usageError(fmt.Errorf("%q is not a host: give a name or an address alone; --user and --port say the rest", host))
-		case strings.Trim(host, "0123456789.") == "" && !isAddress(host):
+		case strings.Contains(host, ".") && strings.Trim(host, "0123456789.") == "" && !isAddress(host):
 			return usageError(fault.New(fault.Invalid, "write four numbers from 0 to 255 without leading zeros, such as 10.0.0.[1-254]",
 				"%q is not an address%s", host, of))
 		case role == "":

@@ -196,8 +196,10 @@ func (s *Service) RecordPush(ctx context.Context, actor Actor, p Push) error {
 	p.HostKey = clip(p.HostKey, 128)
 	p.Target, p.Class = clip(p.Target, 253), clip(p.Class, 64)
 	p.Message, p.Remedy, p.Time = clip(p.Message, 1024), clip(p.Remedy, 1024), s.clock()
-	if err := checkLabels(p.Labels); err != nil {
-		return err
+	given := p.Labels
+	p.Labels = make(map[string]string, len(given))
+	for key, value := range given { // as long as a token's may be
+		p.Labels[clip(key, 63)] = clip(value, 253)
 	}
 	var joined bool
 	err := s.store.Update(ctx, func(w store.Writer) error {

@@ -77,12 +77,12 @@ func TestAHostsNameHidesNoFailedPush(t *testing.T) {
 	if _, err := s.apply(a); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.core.RecordPush(context.Background(), operator, coordinator.Push{Target: "db1", Role: "agent", Class: "auth", Message: "m", Remedy: "r", Token: "none", Labels: map[string]string{"zone": "a"}}); err != nil {
+	if err := s.core.RecordPush(context.Background(), operator, coordinator.Push{Target: "db1", Role: "agent", Class: "auth", Message: "m", Remedy: "r", Token: "none", Labels: map[string]string{"zone": "a/1"}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range s.core.ListHosts("", 0).Hosts {
 		if h.Push == "auth" {
-			if h.GetFacts().GetLabels()["zone"] != "a" {
+			if h.GetFacts().GetLabels()["zone"] != "a/1" {
 				t.Errorf("--retry-failed doesn't know its labels: %v", h)
 			}
 			return
