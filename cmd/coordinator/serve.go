@@ -18,6 +18,7 @@ import (
 	"muster/internal/artifacts"
 	"muster/internal/coordinator"
 	"muster/internal/fault"
+	"muster/internal/manifest"
 	"muster/internal/rpc"
 	"muster/internal/store"
 	"muster/internal/web"
@@ -104,7 +105,7 @@ func serve(ctx context.Context, log *slog.Logger, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	httpServer := web.NewServer(web.Artifacts(served))
+	httpServer := web.NewServer(web.Artifacts(served, agentDigests(generation)...))
 
 	httpListener, err := listen(o.httpListen, generation.Coordinator.HTTPPort, "listen-http", "coordinator.http_port")
 	if err != nil {
@@ -194,6 +195,13 @@ func stopGracefully(ctx context.Context, server *grpc.Server) {
 	case <-ctx.Done():
 		server.Stop()
 	}
+}
+
+func agentDigests(g *manifest.Generation) (all []manifest.Digest) {
+	for _, b := range g.Agents {
+		all = append(all, b.Digest)
+	}
+	return all
 }
 
 func listen(address string, port int, flag, key string) (net.Listener, error) {

@@ -56,7 +56,7 @@ func (h *host) converse(ctx context.Context, conn *connection) *Error {
 
 func (c *conversation) run(ctx context.Context) *Error {
 	c.host.enter(Uploading, nil)
-	if !c.near() {
+	if c.host.run.limit != nil || c.far() && len(c.host.opts.Sources) == 0 {
 		c.host.run.packEarly() // while the session opens
 	}
 	if err := c.open(); err != nil {
@@ -187,11 +187,8 @@ func (c *conversation) choose(words []string) (io.Reader, *Error) {
 		c.deliver.there = true
 		return strings.NewReader(""), nil
 	}
-	if c.near() && len(c.host.opts.Sources) > 0 {
-		if c.deliver.fetcher = chooseFetcher(strings.Split(strings.TrimPrefix(words[5], "fetches="), ",")); c.deliver.fetcher != "" {
-			return strings.NewReader(""), nil
-		}
-		c.host.note("it has neither curl nor wget nor python3, so the bootstrap agent was sent")
+	if c.deliver.fetcher, c.deliver.fetchPacked = c.fetches(strings.Split(strings.TrimPrefix(words[5], "fetches="), ",")); c.deliver.fetcher != "" {
+		return strings.NewReader(""), nil
 	}
 	return c.onTheWire()
 }

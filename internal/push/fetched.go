@@ -20,12 +20,29 @@ func chooseFetcher(has []string) string {
 	return ""
 }
 
-// far is the round-trip time from which a host is sent the agent, packed: every two megabytes that are not sent save a
-// round trip or more. A nearer one fetches it over HTTP, which costs it a fraction of what receiving it over SSH does.
+// far is the round-trip time from which a host gets the agent packed: every two megabytes that are not sent save a round trip
+// or more.
 const far = 15 * time.Millisecond
 
-// near says if a host may fetch the agent. A limit is for the bytes to all hosts together, so it keeps them from that.
-func (c *conversation) near() bool { return c.host.run.limit == nil && c.conn.live.rtt() < far }
+func (c *conversation) far() bool { return c.conn.live.rtt() >= far }
+
+// fetches chooses how a host fetches the agent over HTTP, which costs it a fraction of what receiving it over SSH does; "" if it
+// is to be sent. A limit is for the bytes to all hosts together, so it keeps them from fetching. Of those that are far, only
+// curl is known to unpack what comes packed.
+func (c *conversation) fetches(has []string) (fetcher string, packed bool) {
+	switch {
+	case c.host.run.limit != nil || len(c.host.opts.Sources) == 0:
+		return "", false
+	case !c.far():
+		if fetcher = chooseFetcher(has); fetcher == "" {
+			c.host.note("it has neither curl nor wget nor python3, so the bootstrap agent was sent")
+		}
+		return fetcher, false
+	case slices.Contains(has, "curl"):
+		return "curl", true
+	}
+	return "", false
+}
 
 // fetched waits until the host has fetched the agent, or sends it to a host that couldn't. After the push such a host has
 // to reach the coordinator all the same, so that is worth a note.

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -240,8 +241,8 @@ func (c slowConn) Write(p []byte) (int, error) {
 
 func TestWhoIsNotToFetchIsSentTheAgent(t *testing.T) {
 	const size = 1000
-	able := func(c ssh.Channel) {
-		say(c, "host Linux x86_64 has= unpacks= fetches=,curl,wget")
+	able := func(c ssh.Channel, with string) {
+		say(c, "host Linux x86_64 has= unpacks= fetches="+with)
 		if _, err := io.CopyN(io.Discard, c, int64(scriptSize(Seed(testSeed), []string{"http://127.0.0.1:9"})+size)); err != nil {
 			return
 		}
@@ -250,19 +251,27 @@ func TestWhoIsNotToFetchIsSentTheAgent(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		change func(*Options)
-		wrap   func(net.Conn) net.Conn
+		far    bool
+		with   string
 		asked  bool
 	}{
-		"a near host is asked to fetch":       {asked: true},
-		"a far host is sent the agent":        {wrap: func(c net.Conn) net.Conn { return slowConn{c} }},
-		"under a limit all hosts are sent it": {change: func(o *Options) { o.UploadLimit = 1e9 }},
+		"a near host is asked to fetch":                        {with: ",wget", asked: true},
+		"a far host that can unpack what it fetches is, too":   {with: ",curl,wget", far: true, asked: true},
+		"a far host that can't is sent the agent":              {with: ",wget,python3", far: true},
+		"under a limit all hosts are sent it":                  {with: ",curl", change: func(o *Options) { o.UploadLimit = 1e9 }},
+		"under a limit hosts that are far are sent it as well": {with: ",curl", far: true, change: func(o *Options) { o.UploadLimit = 1e9 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := startFakeHost(t, func(h *fakeHost) { h.session, h.wrap = able, c.wrap })
+			h := startFakeHost(t, func(h *fakeHost) {
+				h.session = func(channel ssh.Channel) { able(channel, c.with) }
+				if c.far {
+					h.wrap = func(c net.Conn) net.Conn { return slowConn{c} }
+				}
+			})
 			opts := h.options(binaryOf(make([]byte, size)))
 			opts.Sources, opts.ConnectTimeout, opts.HostTimeout = []string{"http://127.0.0.1:9"}, 5*time.Second, 5*time.Second
 			if c.asked {
-				opts.HostTimeout = time.Second // it waits for bytes that don't come
+				opts.HostTimeout = 2 * time.Second // it waits for bytes that don't come
 			}
 			if c.change != nil {
 				c.change(&opts)
@@ -278,6 +287,68 @@ func TestWhoIsNotToFetchIsSentTheAgent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A far host fetches a packed agent, and what arrives is the agent.
+func TestAFarHostFetchesTheAgentPacked(t *testing.T) {
+	agent := shellAgent("true", 3_000_001)
+	var packed atomic.Int32
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/packed/"+string(agent.Digest[:2])+"/"+string(agent.Digest) || r.Header.Get("Accept-Encoding") == "" {
+			http.NotFound(w, r)
+			return
+		}
+		packed.Add(1)
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		_, _ = io.Copy(z, io.NewSectionReader(agent.Content, 0, agent.Size))
+		_ = z.Close()
+	}))
+	defer source.Close()
+	before := leftovers(t)
+	s := startSSHD(t)
+	s.unprivileged(sudoWorks)
+	opts := s.options(agent)
+	opts.Sources = []string{source.URL}
+	target := s.target()
+	behind := farAway(t, target.Port)
+	known := read(t, opts.KnownHosts[0])
+	write(t, opts.KnownHosts[0], strings.ReplaceAll(known, fmt.Sprintf(":%d ", target.Port), fmt.Sprintf(":%d ", behind)), 0o600)
+	target.Port = behind
+	results, err := Push(context.Background(), opts, []Target{target}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := results[0]; r.Err != nil || r.Note != "" || packed.Load() != 1 {
+		t.Errorf("%v, note %q, fetched %d times", r.Err, r.Note, packed.Load())
+	}
+	nothingLeft(t, before)
+}
+
+// farAway is a port that leads to another one, slowly.
+func farAway(t *testing.T, to int) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			distant, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", to))
+			if err != nil {
+				_ = near.Close()
+				return
+			}
+			go func() { _, _ = io.Copy(slowConn{near}, distant); _ = near.Close() }()
+			go func() { _, _ = io.Copy(distant, near); _ = distant.Close() }()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func TestASourceMustBeAURL(t *testing.T) {

@@ -1,5 +1,5 @@
 # Runs on the host with /bin/sh (dash, bash, busybox), as the login user, without a terminal. What precedes this text
-# sets token, agent_size, agent_sha256, blob, way, wire_size, packing, time_limit, sources and seed. The way of the agent
+# sets token, agent_size, agent_sha256, blob, accept, way, wire_size, packing, time_limit, sources and seed. The way of the agent
 # is "send": standard input goes on with it in wire_size bytes, packed if packing says how; "there": the host has it
 # already; or curl, wget or python3: the host fetches it with that. If it can't, it says so, and the coordinator sends a
 # line with wire_size and packing, and then the agent. Then come words of the coordinator; the end of standard input means
@@ -144,7 +144,7 @@ get() {
 	unset http_proxy https_proxy all_proxy ALL_PROXY
 	exec >"$agent" 3<&-
 	case $way in
-	curl) exec curl -q -gfsS --noproxy "*" --connect-timeout 3 --speed-limit 10000 --speed-time 5 --max-time "$fetch_limit" "$1" ;;
+	curl) exec curl -q -gfsS $accept --noproxy "*" --connect-timeout 3 --speed-limit 10000 --speed-time 5 --max-time "$fetch_limit" "$1" ;;
 	wget) exec $limit wget -q $patience -O - "$1" ;;
 	python3) exec $limit python3 -I -c "import sys, urllib.request as u
 try: sys.stdout.buffer.write(u.build_opener(u.ProxyHandler({})).open(sys.argv[1], timeout=3).read(int(sys.argv[2]) + 1))

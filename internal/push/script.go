@@ -48,6 +48,8 @@ type delivery struct {
 	there bool
 	// fetcher is what the host fetches it with; "" if it is sent.
 	fetcher string
+	// fetchPacked says that it comes in gzip, which the fetcher unpacks.
+	fetchPacked bool
 	// packing is "" if the agent is sent as it is.
 	packing packing
 	// wireSize is how many bytes of the agent are sent.
@@ -69,15 +71,19 @@ func (d delivery) way() string {
 // fixed here, for it is announced before the agent is chosen. The seed is in a variable that is not exported.
 func scriptFor(d delivery, seed Seed, sources []string, token string, limit time.Duration) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "agent_size=%d agent_sha256=%64s blob=%s way=%s wire_size=%d packing=%s token=%s time_limit=%d",
-		d.agent.Size, d.agent.Digest, manifest.BlobPath(d.agent.Digest), d.way(), d.wireSize, d.packing, token, max(1, int(limit.Seconds())))
+	blob, accept := manifest.BlobPath(d.agent.Digest), ""
+	if d.fetchPacked {
+		blob, accept = "packed/"+strings.TrimPrefix(blob, "blobs/"), "--compressed"
+	}
+	fmt.Fprintf(&b, "agent_size=%d agent_sha256=%64s blob=%s accept=%s way=%s wire_size=%d packing=%s token=%s time_limit=%d",
+		d.agent.Size, d.agent.Digest, blob, accept, d.way(), d.wireSize, d.packing, token, max(1, int(limit.Seconds())))
 	// Padded with a comment, not with zeros: shells read a leading zero as octal.
 	fmt.Fprintf(&b, "%*s\n", headerSize-b.Len()-1, "#")
 	b.WriteString(scriptRest(seed, sources))
 	return b.String()
 }
 
-const headerSize = 400
+const headerSize = 430
 
 func scriptRest(seed Seed, sources []string) string {
 	return "sources=" + quoted(strings.Join(sources, " ")) + "\nset +a; unset seed; seed=" + quoted(string(seed)) + "\n" + remoteScript

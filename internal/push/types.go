@@ -88,7 +88,7 @@ type Options struct {
 	HostTimeout time.Duration
 	// IdleTimeout is how long a host may send nothing at all, not even an answer to a keep-alive; 30 seconds if it is 0.
 	IdleTimeout time.Duration
-	// Sources are the base URLs of the coordinator's blobs, from which near hosts fetch the agent; none: it is sent to all.
+	// Sources are the base URLs of the coordinator's blobs, from which hosts fetch the agent; none: it is sent to all.
 	Sources []string
 	// UploadLimit is how many bytes a second are sent to all hosts together; 0 is without limit.
 	UploadLimit int64

@@ -20,9 +20,11 @@ import (
 const immutable = "public, max-age=31536000, immutable"
 
 // Artifacts serves a generation's blobs below /blobs/ and its install.sh. Other files of the directory stay unseen.
-// Bytes go from the page cache to the socket without passing through this process (sendfile(2)).
-func Artifacts(dir string) http.Handler {
+// Bytes go from the page cache to the socket without passing through this process (sendfile(2)). Blobs that are named are
+// served in gzip, too, below /packed/, for hosts to which many round trips would be long.
+func Artifacts(dir string, packed ...manifest.Digest) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /packed/{shard}/{digest}", servePacked(dir, packed))
 	mux.HandleFunc("GET /blobs/{shard}/{digest}", func(w http.ResponseWriter, r *http.Request) {
 		digest := manifest.Digest(r.PathValue("digest"))
 		if !digest.Valid() || !strings.HasPrefix(string(digest), r.PathValue("shard")) || len(r.PathValue("shard")) != 2 {
