@@ -71,8 +71,6 @@ func (s *Service) supersede(w store.Writer, id hosts.ID, by hosts.Host, actor Ac
 	h.Attempt++ // what it still says of its installation is history
 	if unheard(h) {
 		h.Phase = hosts.Removed
-	}
-	if h.Phase == hosts.Removed {
 		err = dropReports(w, id, h.Acknowledged)
 	}
 	return errors.Join(err, freeAddress(w, h), write(w, keyHosts+string(id), h), s.event(w, e))
