@@ -49,6 +49,9 @@ func Convert(file string, data []byte, o ConvertOptions) (*Conversion, Problems)
 	c.readSSH()
 	c.readParameters()
 	c.readRest()
+	if report.failed() {
+		return nil, report.sorted() // a number that programs read in two ways
+	}
 	out := &Conversion{YAML: []byte(c.write(o, false)), Secrets: c.secrets}
 	out.HidingYAML = out.YAML
 	if c.secrets {

@@ -33,7 +33,8 @@ func (c *converter) readEndpoint(discovery cursor, key string) {
 	case !ok:
 		c.leave(discovery, "there is no "+key, "write endpoint: with the address of all masters together, and discovery: "+string(DiscoveryEndpoint))
 	case !isHost(address) && !isHostPort(address):
-		c.leave(v, quote(address)+" is neither a host nor a host with a port", "write it into endpoint:, and discovery: "+string(DiscoveryEndpoint))
+		c.leave(v, quote(address)+" is neither a host nor a host with a port", "write the address of all masters together into endpoint:")
+		c.leave(discovery, key+" is no address", "write discovery: "+string(DiscoveryEndpoint)+" when endpoint: is there")
 	default:
 		c.out.discovery, c.out.endpoint = DiscoveryEndpoint, address
 	}
