@@ -206,9 +206,7 @@ func (p passphrase) read(cmd *cobra.Command, chosen bool) (string, error) {
 	}
 	var words []string
 	for _, question := range asked {
-		fmt.Fprint(cmd.ErrOrStderr(), question)
-		word, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(cmd.ErrOrStderr())
+		word, err := askHidden(cmd.Context(), in, cmd.ErrOrStderr(), question)
 		if err != nil {
 			return "", err
 		}

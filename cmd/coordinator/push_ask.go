@@ -9,18 +9,12 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-	"golang.org/x/term"
-
 	"muster/internal/fault"
 	"muster/internal/push"
 )
 
 // maxSecret bounds what is read of a file descriptor that somebody named by mistake.
 const maxSecret = 4096
-
-// errInterrupted is what Ctrl-C at a question comes to.
-var errInterrupted = &exitError{exitFailed, errors.New("interrupted")}
 
 // secretFrom reads a password from a file descriptor, or asks for it on the terminal; nil if neither is wanted.
 func secretFrom(ctx context.Context, flag string, fd int, ask bool, prompt string) (push.Secret, error) {
@@ -35,8 +29,8 @@ func secretFrom(ctx context.Context, flag string, fd int, ask bool, prompt strin
 		return nil, nil
 	}
 	secret, err := askTerminal(ctx, prompt)
-	if ctx.Err() != nil {
-		return nil, errInterrupted
+	if errors.Is(err, errInterrupted) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, usageError(fault.New(fault.Invalid, "run it on a terminal, or give the password with "+flag, "the password can't be asked for").Because(err))
@@ -65,48 +59,6 @@ func readSecret(fd int) (push.Secret, error) {
 		return nil, errors.New("it has more than one line")
 	}
 	return push.Secret(line), nil
-}
-
-// askTerminal asks on the terminal, which standard input may not be. The end of ctx, which Ctrl-C is, ends the question, and
-// the terminal echoes again.
-func askTerminal(ctx context.Context, prompt string) ([]byte, error) {
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return nil, errors.New("there is no terminal")
-	}
-	defer tty.Close()
-	fd := int(tty.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = term.Restore(fd, before) }()
-	fmt.Fprint(tty, prompt)
-	defer fmt.Fprintln(tty)
-	type answer struct {
-		secret []byte
-		err    error
-	}
-	answers := make(chan answer, 1)
-	// A read of a terminal can't be broken off: it ends with the program, on a descriptor of its own that nothing else gets meanwhile.
-	own, err := unix.Dup(fd)
-	if err != nil {
-		return nil, err
-	}
-	go func() {
-		secret, err := term.ReadPassword(own)
-		_ = unix.Close(own)
-		answers <- answer{secret, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.secret, a.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
 }
 
 // parseRate reads 500K, 10M or 1G bytes a second, with or without a B; 0 is no limit.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +36,7 @@ func (v valueFrom) read(cmd *cobra.Command, name string) (value []byte, origin s
 		return value, string(secrets.Env), err
 	}
 	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
-		value, err = ask(cmd.ErrOrStderr(), in, name)
+		value, err = ask(cmd.Context(), cmd.ErrOrStderr(), in, name)
 	} else {
 		// One byte more than a value with a line end has; what is too long is refused with the right words.
 		value, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), late.MaxSecret+3))
@@ -44,14 +45,10 @@ func (v valueFrom) read(cmd *cobra.Command, name string) (value []byte, origin s
 }
 
 // ask reads a value that is not shown, twice: nobody sees a slip of the finger.
-func ask(w io.Writer, in *os.File, name string) ([]byte, error) {
+func ask(ctx context.Context, w io.Writer, in *os.File, name string) ([]byte, error) {
 	var typed [2][]byte
 	for i, again := range []string{"", ", again"} {
-		if _, err := fmt.Fprintf(w, "value of secret %s%s (it is not shown): ", show.Safe(name, 64), again); err != nil {
-			return nil, err
-		}
-		value, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(w)
+		value, err := askHidden(ctx, in, w, fmt.Sprintf("value of secret %s%s (it is not shown): ", show.Safe(name, 64), again))
 		if err != nil {
 			return nil, err
 		}

@@ -3,271 +3,160 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/json"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// crowd is an SSH server in this process that stands for all hosts of 127.1.0.0/16: how one behaves is in the third part
-// of its address. Two cores don't bear 300 real ones; what is measured is the coordinator.
-type crowd struct {
-	listen net.Listener
-	key    ssh.Signer
-	over   chan struct{}
+// brokenWay is one of the ways in which a host is broken.
+type brokenWay struct {
+	name, class string
+	within      string // breaks the host from inside, as root
 }
 
-// The ways in which hosts of the crowd are broken. 0 is a good one.
+// slowHead takes the place of head, which reads the agent on a host that cannot fetch it: after a part of it, something
+// happens.
+func slowHead(something string) string {
+	return `rm -f /usr/bin/curl /usr/bin/wget /usr/bin/python3*
+printf '#!/bin/sh\n[ "$2" -gt 100 ] || exec /usr/bin/head "$@"\n/usr/bin/head -c 1000000 >/dev/null\n` + something + `\n' >/usr/local/bin/head
+chmod 755 /usr/local/bin/head`
+}
+
+// The ways that are not within the host.
 const (
-	good = iota
-	hangsAtTheBanner
-	hasAnotherKey
-	isNotKnown
-	refusesTheLogin
-	isAnotherMachine
-	hasNoRoom
-	wantsAPassword
-	endsInTheMiddle
-	hangsInTheMiddle
-	isNotThere
+	silent     = "hangs before its banner"
+	anotherKey = "another key"
+	notKnown   = "not known"
+	notThere   = "not there"
 )
 
-var brokenClasses = map[int]string{
-	hangsAtTheBanner: "timeout", hasAnotherKey: "host-key-changed", isNotKnown: "host-key-unknown", refusesTheLogin: "auth",
-	isAnotherMachine: "architecture", hasNoRoom: "no-space", wantsAPassword: "sudo-password", endsInTheMiddle: "upload",
-	hangsInTheMiddle: "timeout", isNotThere: "unreachable",
+var brokenWays = []brokenWay{
+	{name: silent, class: "timeout"},
+	{name: anotherKey, class: "host-key-changed"},
+	{name: notKnown, class: "host-key-unknown"},
+	{name: "refuses the login", class: "auth", within: "rm /home/admin/.ssh/authorized_keys"},
+	{name: "another machine", class: "architecture", within: `printf '#!/bin/sh\nexec /usr/bin/uname "$@" | sed s/x86_64/s390x/\n' >/usr/local/bin/uname; chmod 755 /usr/local/bin/uname`},
+	{name: "no room", class: "no-space", within: "for d in /tmp /var/tmp; do mount -t tmpfs -o size=64k,mode=1777 tmpfs $d; done; chmod 755 /dev/shm; chown root /home/admin"},
+	{name: "sudo wants a password", class: "sudo-password", within: "echo 'admin ALL=(ALL) ALL' >/etc/sudoers.d/admin"},
+	{name: "ends in the middle", class: "upload", within: slowHead("exec pkill -KILL -u admin sshd")},
+	{name: "hangs in the middle", class: "timeout", within: slowHead("exec sleep 1000")},
+	{name: notThere, class: "unreachable"},
 }
 
-func newSigner(t *testing.T) (ssh.Signer, []byte) {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, err := ssh.MarshalPrivateKey(private, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer, pem.EncodeToMemory(block)
-}
-
-func gather(t *testing.T) *crowd {
-	t.Helper()
-	l, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, _ := newSigner(t)
-	c := &crowd{listen: l, key: key, over: make(chan struct{})}
-	t.Cleanup(func() { close(c.over); _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer conn.Close(); c.serve(conn) }()
-		}
-	}()
-	return c
-}
-
-func (c *crowd) port() int { return c.listen.Addr().(*net.TCPAddr).Port }
-
-func (c *crowd) serve(conn net.Conn) {
-	to := conn.LocalAddr().(*net.TCPAddr).IP.To4()
-	if to[0] != 127 || to[1] != 1 {
-		return
-	}
-	how := int(to[2])
-	if how == hangsAtTheBanner {
-		<-c.over
-		return
-	}
-	config := &ssh.ServerConfig{PublicKeyCallback: func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
-		if how == refusesTheLogin {
-			return nil, errors.New("no")
-		}
-		return nil, nil
-	}}
-	config.AddHostKey(c.key)
-	_, channels, requests, err := ssh.NewServerConn(conn, config)
-	if err != nil {
-		return
-	}
-	go ssh.DiscardRequests(requests)
-	for n := range channels {
-		channel, requests, err := n.Accept()
-		if err != nil {
-			return
-		}
-		for r := range requests {
-			if r.Type == "exec" {
-				_ = r.Reply(true, nil)
-				go ssh.DiscardRequests(requests)
-				c.session(channel, string(r.Payload), how)
-				_ = channel.Close()
-				break
-			}
-		}
-	}
-}
-
-var (
-	scriptBytes = regexp.MustCompile(`dd bs=(\d+) count=1 `)
-	sizes       = regexp.MustCompile(`wire_size=(\d+) packing=\w* token=(\w+)`)
-)
-
-// session does what the script does on a host.
-func (c *crowd) session(channel ssh.Channel, command string, how int) {
-	say := func(words string) { fmt.Fprintf(channel, "muster-push: %s\n", words) }
-	machine := "x86_64"
-	if how == isAnotherMachine {
-		machine = "s390x"
-	}
-	say("host Linux " + machine + " has= unpacks= fetches=")
-	m := scriptBytes.FindStringSubmatch(command)
-	if m == nil {
-		return
-	}
-	length, _ := strconv.Atoi(m[1])
-	script := make([]byte, length)
-	if _, err := io.ReadFull(channel, script); err != nil {
-		return
-	}
-	s := sizes.FindSubmatch(script)
-	if s == nil {
-		return
-	}
-	wire, _ := strconv.ParseInt(string(s[1]), 10, 64)
-	switch how {
-	case hasNoRoom:
-		say("failed no-space /var/tmp has 1 KiB free of 10240")
-		return
-	case endsInTheMiddle:
-		_, _ = io.CopyN(io.Discard, channel, wire/2)
-		return
-	case hangsInTheMiddle:
-		_, _ = io.CopyN(io.Discard, channel, wire/2)
-		<-c.over
-		return
-	}
-	if _, err := io.CopyN(io.Discard, channel, wire); err != nil {
-		return
-	}
-	say("starting")
-	if how == wantsAPassword {
-		fmt.Fprintln(channel, "sudo: a password is required")
-		say("refused 1 /var/tmp/muster-push-" + string(s[2]) + " sudo")
-		_, _ = io.Copy(io.Discard, channel)
-		return
-	}
-	say("done")
-}
-
-// 300 hosts, three each broken in one of ten ways: the others are pushed to, the broken ones are told apart, and it ends
-// in time with little memory.
+// 300 hosts, three each broken in one of ten ways: the others are pushed to, the broken ones are told apart and keep nothing,
+// and it ends in time with little memory.
 func TestPushTo300HostsOf30AreBroken(t *testing.T) {
-	_, c := newSite(t, exampleCluster(t, 1))
-	crowd := gather(t)
-	dir := t.TempDir()
-	_, key := newSigner(t)
-	other, _ := newSigner(t)
-	closed, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const (
+		hosts       = 300
+		hostTimeout = 2 * time.Minute
+	)
+	l, c := newSite(t, exampleCluster(t, 1))
+	crowd := newCrowd(t, l)
+	// Broken ones are among the good ones, so that they share the places that a push has; and not the last, so that it is not
+	// their deadline that decides when it ends.
+	broken := map[string]brokenWay{}
+	for h := 1; h <= hosts; h++ {
+		var way brokenWay
+		if h%5 == 0 && h <= hosts/2 {
+			way = brokenWays[h/5%len(brokenWays)]
+			broken[crowd.address(h)] = way
+		}
+		crowd.start(h, way.within)
 	}
-	free := closed.Addr().(*net.TCPAddr).Port
-	_ = closed.Close()
-	config := fmt.Sprintf("Host 127.1.%d.*\n Port %d\nHost *\n Port %d\n User op\n", isNotThere, free, crowd.port())
 	var known strings.Builder
-	for how := good; how <= isNotThere; how++ {
-		signer := crowd.key
-		switch how {
-		case isNotKnown:
+	for h := 1; h <= hosts; h++ {
+		crowd.wait(h)
+		switch broken[crowd.address(h)].name {
+		case silent:
+			crowd.freeze(h)
+		case notThere:
+			crowd.end(h)
+		case notKnown:
 			continue
-		case hasAnotherKey:
-			signer = other
+		case anotherKey:
+			other, _ := newKey(t)
+			known.WriteString(crowd.knownLine(h, other))
+			continue
 		}
-		for n := 1; n <= 3 || how == good && n <= 250; n++ {
-			fmt.Fprintln(&known, knownhosts.Line([]string{fmt.Sprintf("127.1.%d.%d:%d", how, n, crowd.port())}, signer.PublicKey()))
-		}
+		known.WriteString(crowd.knownLine(h, nil))
 	}
-	// A second network of good ones, for the fourth part of an address has 254.
-	targets := []string{"127.1.0.[1-250]", "127.1.[100-119].1"}
-	for n := 100; n < 120; n++ {
-		fmt.Fprintln(&known, knownhosts.Line([]string{fmt.Sprintf("127.1.%d.1:%d", n, crowd.port())}, crowd.key.PublicKey()))
-	}
-	targets = append(targets, fmt.Sprintf("127.1.[%d-%d].[1-3]", hangsAtTheBanner, isNotThere))
-	for name, text := range map[string]string{"key": string(key), "config": config, "known": known.String()} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	const hostTimeout = 40 * time.Second
-	cmd := exec.CommandContext(ctx, "./coordinator", append([]string{
-		"push", "--role", "agent", "-o", "json", "-i", dir + "/key", "--known-hosts", dir + "/known", "--ssh-config", dir + "/config",
-		"--connect-timeout", "20s", "--host-timeout", hostTimeout.String(),
-	}, targets...)...)
-	cmd.Dir = c.dir
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	knownHosts, config := filepath.Join(crowd.dir, "known_hosts"), filepath.Join(crowd.dir, "config")
+	writeFile(t, knownHosts, known.String())
+	writeFile(t, config, fmt.Sprintf("Host *\n Port %d\n User admin\n", crowd.port))
+
 	began := time.Now()
-	_ = cmd.Run() // how it ended is asserted below
+	p := c.want(3, "push", "--role", "agent", "-o", "json", "-i", crowd.key, "--known-hosts", knownHosts, "--ssh-config", config,
+		"--connect-timeout", "30s", "--host-timeout", hostTimeout.String(), "127.1.0.[1-255]", "127.1.1.[0-44]")
 	took := time.Since(began)
-	if cmd.ProcessState.ExitCode() != 3 {
-		t.Fatalf("push ended with %d:\n%s", cmd.ProcessState.ExitCode(), stderr.String())
-	}
-	var r pushReport
-	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
-		t.Fatal(err)
-	}
-	if r.Pushed != 270 || r.Failed != 30 {
-		t.Errorf("%d hosts are pushed to and %d failed, want 270 and 30", r.Pushed, r.Failed)
+	r := decode[pushReport](t, p.out)
+	if r.Pushed != hosts-len(broken) || r.Failed != len(broken) || len(r.Hosts) != hosts {
+		t.Errorf("%d hosts are pushed to and %d failed of %d, want %d and %d", r.Pushed, r.Failed, len(r.Hosts), hosts-len(broken), len(broken))
 	}
 	for _, h := range r.Hosts {
-		parts := strings.Split(h.Host, ".")
-		how, _ := strconv.Atoi(parts[2])
-		if want := brokenClasses[how]; h.Class != want {
-			t.Errorf("%s: class %q, want %q: %s", h.Host, h.Class, want, h.Message)
+		if way := broken[h.Host]; h.Class != way.class {
+			t.Errorf("%s (%s): class %q, want %q: %s", h.Host, way.name, h.Class, way.class, h.Message)
 		}
 		if h.Class != "" && h.Remedy == "" {
 			t.Errorf("%s: no remedy", h.Host)
 		}
 	}
-	peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
-	t.Logf("%d pushed, %d failed in %.1f s, %d MB at the most", r.Pushed, r.Failed, took.Seconds(), peak)
+	served := peak(t, c.serve.Process.Pid)
+	t.Logf("%d pushed, %d failed in %.1f s; push took %d MB at the most, serve %d MB", r.Pushed, r.Failed, took.Seconds(), p.peak, served)
 	if took > 2*hostTimeout {
 		t.Errorf("took %s; a host has %s", took, hostTimeout)
 	}
-	if peak > 300 {
-		t.Errorf("the coordinator took %d MB", peak)
+	if p.peak > 300 || served > 300 {
+		t.Errorf("push took %d MB, serve %d MB", p.peak, served)
 	}
 	if s := c.must("status", "-o", "json"); strings.Count(s, `"sudo-password"`) != 3 {
 		t.Error("status doesn't know of the three hosts that want a password")
 	}
+
+	agent := readFile(t, program("bootstrap-agent-linux-"+runtime.GOARCH))
+	for h := 1; h <= hosts; h++ {
+		way, bad := broken[crowd.address(h)]
+		if way.name == notThere {
+			continue
+		}
+		root := crowd.root(h)
+		// What reads the agent has five seconds to end when the session has.
+		eventually(t, 15*time.Second, crowd.address(h)+" keeps nothing: "+way.name, func() error {
+			for _, dir := range []string{"tmp", "var/tmp", "home/admin", "dev/shm"} {
+				if found, _ := filepath.Glob(filepath.Join(root, dir, "muster-push-*")); len(found) > 0 {
+					return fmt.Errorf("it has %v", found)
+				}
+			}
+			return nil
+		})
+		installed, err := os.ReadFile(filepath.Join(root, "var/lib/bootstrap-agent/bootstrap-agent"))
+		switch {
+		case bad && err == nil:
+			t.Errorf("%s (%s) has the agent", crowd.address(h), way.name)
+		case !bad && string(installed) != agent:
+			t.Errorf("%s has not the agent (error %v)", crowd.address(h), err)
+		case !bad && !strings.Contains(readFile(t, filepath.Join(root, "var/log/systemctl")), "restart --no-block bootstrap-agent.service"):
+			t.Errorf("the agent of %s was not started", crowd.address(h))
+		}
+	}
+}
+
+// peak is the most memory in MB that a process has had.
+func peak(t *testing.T, pid int) int64 {
+	t.Helper()
+	for line := range strings.Lines(readFile(t, fmt.Sprintf("/proc/%d/status", pid))) {
+		if fields := strings.Fields(line); fields[0] == "VmHWM:" {
+			kib, err := strconv.ParseInt(fields[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib >> 10
+		}
+	}
+	t.Fatalf("process %d has no VmHWM", pid)
+	return 0
 }

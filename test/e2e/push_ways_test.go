@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
@@ -146,14 +143,7 @@ func TestPushToHostsAsTheyAre(t *testing.T) {
 	})
 
 	way("a changed host key", func(t *testing.T, l *lab, c *coordinator) {
-		public, _, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		other, err := ssh.NewPublicKey(public)
-		if err != nil {
-			t.Fatal(err)
-		}
+		other, _ := newKey(t)
 		known := filepath.Join(t.TempDir(), "known_hosts")
 		writeFile(t, known, knownhosts.Line([]string{address(6)}, other)+"\n")
 		const logins = "journalctl -q --no-pager -o cat -u ssh | grep -cE 'Accepted|Failed|session opened' || true"

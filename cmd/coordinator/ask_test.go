@@ -11,32 +11,54 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"muster/internal/manifest"
 )
 
 // asks makes this test's program one that asks, as main does with signals.
 const asks = "MUSTER_TEST_ASKS"
 
-func TestHelperThatAsks(t *testing.T) {
-	what := os.Getenv(asks)
-	if what == "" {
-		t.Skip("the next test starts it")
+func TestMain(m *testing.M) {
+	if what := os.Getenv(asks); what != "" {
+		askAsMain(what)
+		return
 	}
+	os.Exit(m.Run())
+}
+
+func askAsMain(what string) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	cmd := &cobra.Command{}
+	cmd.SetContext(ctx)
+	var err error
+	switch what {
+	case "a secret":
+		_, _, err = valueFrom{}.read(cmd, "db_key")
+	case "the key's passphrase":
+		_, err = passphrase{ask: true}.read(cmd, true)
+	default:
+		err = askForPush(ctx, what)
+	}
+	fmt.Println("ended with", err)
+}
+
+func askForPush(ctx context.Context, what string) error {
 	f := &pushFlags{sshConfig: "none", askPassword: what == "password", askSudo: what == "sudo", passwordFD: -1, sudoFD: -1}
 	if what != "password" && what != "sudo" {
 		f.identities = []string{what}
 	}
 	l, err := newLogins(ctx, f, manifest.SSH{})
-	if err == nil {
-		defer l.Close()
-		_, err = l.all([]target{{Host: "a"}})
+	if err != nil {
+		return err
 	}
-	fmt.Println("ended with", err)
+	defer l.Close()
+	_, err = l.all([]target{{Host: "a"}})
+	return err
 }
 
-// Ctrl-C at the question for a password or a passphrase ends the command, and the terminal echoes again.
+// Ctrl-C at the question for a password, a passphrase or a secret ends the command, and the terminal echoes again.
 func TestCtrlCAtTheQuestionForAPasswordEndsTheCommandAndTheTerminalEchoes(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skip("SKIPPED: CTRL-C AT A QUESTION IS NOT TRIED: python3, which has the terminal, is missing")
@@ -49,7 +71,7 @@ func TestCtrlCAtTheQuestionForAPasswordEndsTheCommandAndTheTerminalEchoes(t *tes
 import os, pty, sys, time, termios
 pid, fd = pty.fork()
 if pid == 0:
-    os.execv(sys.argv[1], [sys.argv[1], "-test.run", "^TestHelperThatAsks$"])
+    os.execv(sys.argv[1], [sys.argv[1]])
 said = b""
 def read():
     global said
@@ -73,7 +95,7 @@ print("echo", "on" if termios.tcgetattr(fd)[3] & termios.ECHO else "off")
 read()
 print(said.decode())
 `
-	for _, what := range []string{"password", "sudo", key} {
+	for _, what := range []string{"password", "sudo", key, "a secret", "the key's passphrase"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		cmd := exec.CommandContext(ctx, "python3", "-c", script, os.Args[0])
 		cmd.Env = append(os.Environ(), asks+"="+what, "SSH_AUTH_SOCK=", "HOME="+t.TempDir())
