@@ -101,7 +101,7 @@ print(said.decode())
 		cmd.Env = append(os.Environ(), asks+"="+what, "SSH_AUTH_SOCK=", "HOME="+t.TempDir())
 		out, err := cmd.CombinedOutput()
 		cancel()
-		for _, want := range []string{"asks, echo off", "after one Ctrl-C: ended", "\necho on"} {
+		for _, want := range []string{"asks, echo off", "after one Ctrl-C: ended", "\necho on", "interrupted"} {
 			if err != nil || !strings.Contains(string(out), want) {
 				t.Errorf("%s, %q is not said: %v\n%s", what, want, err, out)
 				break

@@ -50,7 +50,8 @@ func Convert(file string, data []byte, o ConvertOptions) (*Conversion, Problems)
 	c.readParameters()
 	c.readRest()
 	if report.failed() {
-		return nil, report.sorted() // a number that programs read in two ways
+		// A number that programs read in two ways. What would not have been converted is of no interest now.
+		return nil, slices.DeleteFunc(report.sorted(), func(p Problem) bool { return p.Warning })
 	}
 	out := &Conversion{YAML: []byte(c.write(o, false)), Secrets: c.secrets}
 	out.HidingYAML = out.YAML
@@ -135,7 +136,10 @@ func looksSecret(key string) bool {
 // legacyText shows a value of the file, cut to a length that suits a comment.
 func legacyText(n *yaml.Node) string {
 	const longest = 200
-	v, _ := cursor{report: &report{}, node: n, at: n}.data()
+	v, ok := cursor{report: &report{}, node: n, at: n}.data()
+	if !ok && n.Kind == yaml.ScalarNode {
+		v = n.Value // a number that nobody can be sure of
+	}
 	text := []rune(flow(v))
 	if len(text) > longest {
 		return string(text[:longest]) + "…"

@@ -145,7 +145,7 @@ func FuzzConvert(f *testing.F) {
 			if problems.Err() == nil {
 				t.Fatal("no conversion and no problem")
 			}
-			checkProblems(t, data, problems)
+			checkProblems(t, data, problems, "") // any line may be a secret's, however its key is written
 			return
 		}
 		for _, p := range made.Warnings {

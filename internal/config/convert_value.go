@@ -25,14 +25,14 @@ func (c *converter) readParameters() {
 		}
 		c.taken[key] = true
 		p, _ := top.property(key)
-		raw, ok := v.data()
-		if !ok {
-			continue // reported; the file is refused
-		}
 		secret := p.holdsSecret()
 		if secret {
 			c.secrets = true
 			c.unshow(v.node)
+		}
+		raw, ok := c.data(v, secret)
+		if !ok {
+			continue // reported; the file is refused
 		}
 		fits := valuesOf(s, key)
 		if (v.empty() || v.node.Value == "" && v.node.Kind == yaml.ScalarNode) && !fits(raw) {
@@ -42,6 +42,18 @@ func (c *converter) readParameters() {
 		value := typed(v.node, raw, fits)
 		c.out.parameters = append(c.out.parameters, convertedParameter{key, value, secret})
 	}
+}
+
+// data is a value of the file. Where it cannot be read, that is a problem, which does not show a secret.
+func (c *converter) data(v cursor, secret bool) (any, bool) {
+	if !secret {
+		return v.data()
+	}
+	raw, ok := cursor{report: &report{}, node: v.node, at: v.at}.data()
+	if !ok {
+		v.fail("holds a number that cannot be read", "put it in quotes")
+	}
+	return raw, ok
 }
 
 // valuesOf says whether a value fits a parameter.

@@ -188,6 +188,9 @@ func (c cursor) oneOf(words ...string) string {
 }
 
 // decimal is the only way to write a whole number that everybody reads alike: YAML takes 010 for eight.
+// leadingZero begins what is octal to one program, decimal to the next and text to a third.
+var leadingZero = regexp.MustCompile(`^-?0[0-9]`)
+
 var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 // whole reads a whole number within bounds.
@@ -319,7 +322,7 @@ func (c cursor) number() (any, bool) {
 		}
 		return n, true
 	}
-	if c.node.Tag == "!!int" {
+	if c.node.Tag == "!!int" || leadingZero.MatchString(raw) {
 		c.fail("the number "+c.node.Value+" is not read alike by all programs", "write it in plain decimal digits, without leading zeros, prefix or underscore, or in quotes if it is a text")
 		return nil, false
 	}

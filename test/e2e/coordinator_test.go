@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -91,7 +90,6 @@ func copyPrograms(t *testing.T, dir string) {
 type result struct {
 	code     int
 	out, err string
-	peak     int64 // MB of memory
 }
 
 func (r result) all() string { return r.out + r.err }
@@ -111,8 +109,7 @@ func (c *coordinator) run(args ...string) result {
 	if err != nil && !errors.As(err, &exit) {
 		c.t.Fatalf("coordinator %s: %v", strings.Join(args, " "), err)
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), usage.Maxrss >> 10}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
 // want runs a command that is to end with the code.

@@ -40,11 +40,18 @@ type crowdHost struct {
 // enterCrowd is what makes the host: $1 is the image, $2 its directory, $3 its address, $4 the port, $5 who may log in and $6
 // what else is done as root in it.
 const enterCrowd = `set -e
+mount --make-rprivate /
 cd "$2"
 mount -t overlay -o "lowerdir=$1,upperdir=upper,workdir=work" crowd root
 cd root
 mount -t proc proc proc
-mount --rbind /dev dev
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
+mount -t tmpfs -o mode=755 tmpfs dev
+cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty dev
+mkdir dev/pts dev/shm
+mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
 mount -t tmpfs -o mode=755 tmpfs run
 mkdir -p run/sshd run/systemd/system
@@ -62,8 +69,16 @@ func newCrowd(t *testing.T, l *lab) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{t: t, image: l.do("image"), dir: t.TempDir(), port: free.Addr().(*net.TCPAddr).Port, hosts: map[int]*crowdHost{}}
+	// The lab has its hosts there, so an overlay can be, and it removes it all.
+	disks := os.Getenv("MUSTER_LAB_DISKS")
+	if disks == "" {
+		disks = "/var/lib/muster-lab"
+	}
+	c := &crowd{t: t, image: l.do("image"), dir: filepath.Join(disks, "crowd"), port: free.Addr().(*net.TCPAddr).Port, hosts: map[int]*crowdHost{}}
 	_ = free.Close()
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	public, private := newKey(t)
 	c.key, c.public = filepath.Join(c.dir, "key"), string(ssh.MarshalAuthorizedKey(public))
 	if err := os.WriteFile(c.key, private, 0o600); err != nil {
@@ -72,6 +87,9 @@ func newCrowd(t *testing.T, l *lab) *crowd {
 	t.Cleanup(func() {
 		for host := range c.hosts {
 			c.end(host)
+		}
+		if err := os.RemoveAll(c.dir); err != nil {
+			t.Error(err)
 		}
 	})
 	return c
